@@ -1,1 +1,50 @@
-//! Placeholder while the workspace is laid.
+//! The packet's way through a Sterna gateway.
+//!
+//! Read the modules in a packet's order. [`worker`] takes a burst from a port and calls [`step::step_burst`], the
+//! one function that decides packets: `eid_side` for what agents send, `rloc_side` for what comes out of the
+//! tunnel. Both read the packet ([`inner`], [`decap`]), look its addresses up in [`tables`], find the way
+//! ([`route`], [`locator`], [`flow`]) and write it into a fresh transmit frame (`emit`, [`encap`]). What cannot go
+//! on is told to its source (`refuse`), waits ([`hold`], [`release`]) or is counted under one of [`verdict`]'s
+//! reasons. `neighbor` answers ARP and ND on the eid side.
+//!
+//! The tables are written by one thread, the [`conductor`], which drains the updates ring into [`apply`] and
+//! [`attached`]; workers enter them once per burst and never wait.
+//!
+//! Nothing here allocates after start, blocks on the control plane, or ends because of a packet.
+
+pub mod counters;
+pub mod verdict;
+
+pub mod layout;
+pub mod tables;
+
+pub mod decap;
+pub mod encap;
+pub mod flow;
+pub mod inner;
+pub mod locator;
+pub mod route;
+pub mod step;
+
+pub mod emit;
+mod eid_side;
+mod refuse;
+mod rloc_side;
+
+pub mod fragment;
+pub mod hold;
+pub mod icmp;
+pub mod limiter;
+pub mod mss;
+mod neighbor;
+pub mod neighbor_frames;
+pub mod release;
+pub mod state;
+
+pub mod apply;
+pub mod attached;
+pub mod rows;
+
+pub mod conductor;
+pub mod start;
+pub mod worker;

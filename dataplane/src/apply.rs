@@ -1,0 +1,422 @@
+//! Updates become tables: the only writer of everything that packets are looked up in.
+//!
+//! Entries of an earlier channel session stay until the new one's sync has ended; then whatever it did not
+//! confirm is swept. Nothing that a burst may still see is freed (see [`crate::rows`]).
+
+use crate::attached::Attached;
+use crate::encap::build_adjacency;
+use crate::layout::{DEFAULT_SETTINGS, Layout, PortRow};
+use crate::locator::build_set;
+use crate::rows::Rows;
+use crate::tables::{AdjacencyRow, EidBody, EidValue, HopRow, LocatorRow, SetRow, Tables, address_tag};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use sterna_shm::{
+    Adjacency, EidAction, Event, Group, LocatorSet, NegativeAction, NextHop, PRIORITY_NEVER, RefusedKind, Settings,
+    Update,
+};
+use sterna_table::{CellsWriter, Domain, EidKey, EidWriter, PublishedWriter, cells, eid_table, published};
+use sterna_wire::{Iid, Mac, Prefix, addr_bytes};
+
+/// How much the tables hold.
+#[derive(Clone, Copy, Debug)]
+pub struct TableLimits {
+    /// EID entries, prefixes and hosts together.
+    pub max_eids: usize,
+    /// Locator sets.
+    pub max_sets: usize,
+    /// Adjacencies; each is one pair of RLOCs.
+    pub max_adjacencies: usize,
+    /// Underlay next hops.
+    pub max_hops: usize,
+    /// Groups.
+    pub max_groups: usize,
+    /// Workers that read.
+    pub readers: usize,
+    /// Keys of the EID hash, random per start.
+    pub seed: [u64; 2],
+}
+
+/// A change that the XDP program has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SteeringChange {
+    /// Frames for this RLOC come to us (true) or not.
+    Rloc(IpAddr, bool),
+    /// Frames for this gateway MAC on this port come to us (true) or not.
+    GatewayMac(u16, Mac, bool),
+}
+
+/// An update that breaks the contract: the channel must be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A set names an adjacency, an adjacency a hop, or an EID a set that this session never defined.
+    UnknownId(u32),
+    /// An adjacency between two families.
+    MixedFamilies(u32),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::UnknownId(id) => write!(f, "an update refers to number {id}, which was never defined"),
+            Fault::MixedFamilies(id) => write!(f, "adjacency {id} joins two address families"),
+        }
+    }
+}
+
+pub(crate) struct Writers {
+    pub eids: EidWriter<EidValue>,
+    sets: CellsWriter<SetRow>,
+    adjacencies: CellsWriter<AdjacencyRow>,
+    hops: CellsWriter<HopRow>,
+    layout: PublishedWriter<Layout>,
+}
+
+/// Applies updates; see the module's text.
+pub struct Applier {
+    pub(crate) writers: Writers,
+    domain: Arc<Domain>,
+    limits: TableLimits,
+    ports: Vec<PortRow>,
+    pub(crate) epoch: u32,
+    hops: Rows,
+    adjacencies: Rows,
+    sets: Rows,
+    /// By adjacency row: what it was built from, with the hop's row.
+    adjacency_facts: HashMap<u32, Adjacency>,
+    /// By set row: what it was built from, with adjacency rows.
+    set_facts: HashMap<u32, LocatorSet>,
+    groups: BTreeMap<Iid, (Group, u32)>,
+    rlocs: BTreeMap<IpAddr, u32>,
+    settings: Settings,
+    pub(crate) attached: Attached,
+    set_generation: u32,
+    layout_changed: bool,
+    steered: BTreeSet<SteeringChange>,
+}
+
+/// Builds empty tables for these ports.
+pub fn build_tables(limits: &TableLimits, ports: Vec<PortRow>) -> (Applier, Tables) {
+    let domain = Domain::new(limits.readers);
+    let (eid_writer, eids) = eid_table(&domain, limits.max_eids, limits.seed);
+    let (set_writer, sets) = cells(&domain, limits.max_sets);
+    let (adjacency_writer, adjacencies) = cells(&domain, limits.max_adjacencies);
+    let (hop_writer, hops) = cells(&domain, limits.max_hops);
+    let first = Layout::new(ports.clone(), vec![], &[], DEFAULT_SETTINGS);
+    let (layout_writer, layout) = published(&domain, first);
+    let applier = Applier {
+        writers: Writers {
+            eids: eid_writer,
+            sets: set_writer,
+            adjacencies: adjacency_writer,
+            hops: hop_writer,
+            layout: layout_writer,
+        },
+        domain: Arc::clone(&domain),
+        limits: *limits,
+        ports,
+        epoch: 1,
+        hops: Rows::new(limits.max_hops),
+        adjacencies: Rows::new(limits.max_adjacencies),
+        sets: Rows::new(limits.max_sets),
+        adjacency_facts: HashMap::new(),
+        set_facts: HashMap::new(),
+        groups: BTreeMap::new(),
+        rlocs: BTreeMap::new(),
+        settings: DEFAULT_SETTINGS,
+        attached: Attached::default(),
+        set_generation: 0,
+        layout_changed: false,
+        steered: BTreeSet::new(),
+    };
+    (applier, Tables { eids, sets, adjacencies, hops, layout, domain })
+}
+
+impl Applier {
+    /// A control plane connected: its numbers are its own.
+    pub fn begin_session(&mut self) {
+        self.hops.forget_numbers();
+        self.adjacencies.forget_numbers();
+        self.sets.forget_numbers();
+    }
+
+    /// Applies one update. An event that comes back goes to the control plane.
+    ///
+    /// Call [`Applier::flush`] after a batch: layout changes are published together.
+    pub fn apply(&mut self, update: &Update) -> Result<Option<Event>, Fault> {
+        match *update {
+            Update::BeginSync { .. } => self.epoch = self.epoch.wrapping_add(1),
+            Update::EndSync { generation } => {
+                self.sweep();
+                return Ok(Some(Event::Applied { generation }));
+            }
+            Update::NextHopUpsert { id, hop } => return Ok(self.put_hop(id, hop)),
+            Update::NextHopDelete { id } => {
+                self.hops.retire(id, &self.domain);
+            }
+            Update::AdjacencyUpsert { id, adjacency } => return self.put_adjacency(id, adjacency),
+            Update::AdjacencyDelete { id } => {
+                self.adjacencies.retire(id, &self.domain);
+            }
+            Update::SetUpsert { id, set } => return self.put_set(id, &set),
+            Update::SetDelete { id } => {
+                self.sets.retire(id, &self.domain);
+            }
+            Update::EidUpsert { iid, prefix, action } => return self.put_eid(iid, prefix, action),
+            Update::EidDelete { iid, prefix } => self.delete_eid(iid, prefix),
+            Update::GroupUpsert { group } => return Ok(self.put_group(group)),
+            Update::GroupDelete { iid } => {
+                self.layout_changed |= self.groups.remove(&iid).is_some();
+            }
+            Update::LocalRlocUpsert { address } => {
+                self.layout_changed |= self.rlocs.insert(address, self.epoch).is_none();
+            }
+            Update::LocalRlocDelete { address } => {
+                self.layout_changed |= self.rlocs.remove(&address).is_some();
+            }
+            Update::SettingsUpsert { settings } => self.put_settings(settings),
+        }
+        Ok(None)
+    }
+
+    fn put_hop(&mut self, id: u32, hop: NextHop) -> Option<Event> {
+        if usize::from(hop.port) >= self.ports.len() {
+            return refused(RefusedKind::UnknownPort, u64::from(hop.port));
+        }
+        let full = refused(RefusedKind::NextHopTableFull, u64::from(id));
+        let Some(row) = self.hops.confirm(id, self.epoch) else { return full };
+        let value = HopRow { port: hop.port, source: hop.source, destination: hop.destination };
+        if self.writers.hops.get(row) == Some(value) {
+            return None;
+        }
+        if self.writers.hops.set(row, value).is_err() { full } else { None }
+    }
+
+    fn put_adjacency(&mut self, id: u32, adjacency: Adjacency) -> Result<Option<Event>, Fault> {
+        let hop = self.hops.row(adjacency.next_hop).ok_or(Fault::UnknownId(adjacency.next_hop))?;
+        let value = build_adjacency(&adjacency, hop, self.settings.outer_df).ok_or(Fault::MixedFamilies(id))?;
+        let full = refused(RefusedKind::AdjacencyTableFull, u64::from(id));
+        let Some(row) = self.adjacencies.confirm(id, self.epoch) else { return Ok(full) };
+        self.adjacency_facts.insert(row, Adjacency { next_hop: hop, ..adjacency });
+        let before = self.writers.adjacencies.get(row);
+        if before == Some(value) {
+            return Ok(None);
+        }
+        if self.writers.adjacencies.set(row, value).is_err() {
+            return Ok(full);
+        }
+        if before.is_some() {
+            self.rebuild_sets_of(row);
+        }
+        Ok(None)
+    }
+
+    /// An adjacency's MTU or address changed: the sets that use it carry copies of both.
+    fn rebuild_sets_of(&mut self, adjacency: u32) {
+        let uses = |set: &LocatorSet| set.as_slice().iter().any(|l| l.adjacency == adjacency);
+        let rows: Vec<u32> = self.set_facts.iter().filter(|(_, set)| uses(set)).map(|(row, _)| *row).collect();
+        for row in rows {
+            if let Some(facts) = self.set_facts.get(&row).copied() {
+                let value = self.set_row(&facts);
+                // No room for the copy just now: the old row stays valid, the next update rebuilds it.
+                let _ = self.writers.sets.set(row, value);
+            }
+        }
+    }
+
+    fn put_set(&mut self, id: u32, set: &LocatorSet) -> Result<Option<Event>, Fault> {
+        let mut locators = Vec::with_capacity(set.as_slice().len());
+        for locator in set.as_slice() {
+            let row = self.adjacencies.row(locator.adjacency).ok_or(Fault::UnknownId(locator.adjacency))?;
+            locators.push(sterna_shm::Locator { adjacency: row, ..*locator });
+        }
+        let Some(facts) = LocatorSet::new(&locators) else { return Err(Fault::UnknownId(id)) };
+        let full = refused(RefusedKind::SetTableFull, u64::from(id));
+        let Some(row) = self.sets.confirm(id, self.epoch) else { return Ok(full) };
+        if self.set_facts.insert(row, facts) == Some(facts) && self.writers.sets.get(row).is_some() {
+            return Ok(None);
+        }
+        let value = self.set_row(&facts);
+        Ok(if self.writers.sets.set(row, value).is_err() { full } else { None })
+    }
+
+    fn set_row(&mut self, facts: &LocatorSet) -> SetRow {
+        self.set_generation = self.set_generation.wrapping_add(1);
+        let mut keys = Vec::new();
+        let mut rows = Vec::new();
+        let mut payload_mtu = u16::MAX;
+        for locator in facts.as_slice() {
+            let adjacency = self.writers.adjacencies.get(locator.adjacency);
+            let remote = adjacency.map_or([0; 16], |a| a.remote);
+            let sends = locator.usable && locator.priority != PRIORITY_NEVER;
+            if let (true, Some(adjacency)) = (sends, adjacency) {
+                payload_mtu = payload_mtu.min(adjacency.payload_mtu());
+            }
+            keys.push(address_key(&remote));
+            rows.push(LocatorRow {
+                adjacency: locator.adjacency,
+                tag: address_tag(&remote),
+                priority: locator.priority,
+                weight: locator.weight,
+                usable: locator.usable,
+            });
+        }
+        build_set(&rows, &keys, payload_mtu, self.set_generation)
+    }
+
+    fn put_eid(&mut self, iid: Iid, prefix: Prefix, action: EidAction) -> Result<Option<Event>, Fault> {
+        let body = match action {
+            EidAction::Remote { set } => EidBody::Remote { set: self.sets.row(set).ok_or(Fault::UnknownId(set))? },
+            EidAction::Negative { action } => EidBody::Negative { native: action == NegativeAction::Native },
+            EidAction::Local { port, vlan, via } => {
+                EidBody::Served { port, vlan: vlan.map_or(0, |v| v.get()), via }
+            }
+            EidAction::LocalHost { port, vlan, mac } => {
+                EidBody::Agent { port, vlan: vlan.map_or(0, |v| v.get()), mac }
+            }
+        };
+        let gone = self.attached.note(iid, prefix, body, self.epoch);
+        self.remove_agents(iid, &gone);
+        let body = self.attached.keep_agent(iid, prefix, body);
+        let value = EidValue { body, session: self.epoch };
+        let key = EidKey::prefix(iid, prefix);
+        if self.writers.eids.insert(key, value).is_ok() {
+            return Ok(None);
+        }
+        self.writers.eids.reclaim();
+        Ok(match self.writers.eids.insert(key, value) {
+            Ok(_) => None,
+            Err(_) => refused(RefusedKind::EidTableFull, u64::from(iid.get())),
+        })
+    }
+
+    fn delete_eid(&mut self, iid: Iid, prefix: Prefix) {
+        let gone = self.attached.forget(iid, prefix);
+        self.remove_agents(iid, &gone);
+        self.writers.eids.remove(&EidKey::prefix(iid, prefix));
+    }
+
+    fn put_group(&mut self, group: Group) -> Option<Event> {
+        if usize::from(group.port) >= self.ports.len() {
+            return refused(RefusedKind::UnknownPort, u64::from(group.port));
+        }
+        if self.groups.len() >= self.limits.max_groups && !self.groups.contains_key(&group.iid) {
+            return refused(RefusedKind::GroupTableFull, u64::from(group.iid.get()));
+        }
+        let before = self.groups.insert(group.iid, (group, self.epoch));
+        self.layout_changed |= before.map(|(g, _)| g) != Some(group);
+        None
+    }
+
+    fn put_settings(&mut self, settings: Settings) {
+        if settings == self.settings {
+            return;
+        }
+        let rebuild = settings.outer_df != self.settings.outer_df;
+        self.settings = settings;
+        self.layout_changed = true;
+        if rebuild {
+            for (row, facts) in &self.adjacency_facts {
+                if let Some(value) = build_adjacency(facts, facts.next_hop, settings.outer_df) {
+                    // No room for the copy just now: the old header stays valid.
+                    let _ = self.writers.adjacencies.set(*row, value);
+                }
+            }
+        }
+    }
+
+    /// Everything that the finished sync did not confirm goes.
+    fn sweep(&mut self) {
+        let epoch = self.epoch;
+        let gone = self.attached.sweep(epoch);
+        for (iid, agents) in gone {
+            self.remove_agents(iid, &agents);
+        }
+        let attached = &self.attached;
+        let stale: Vec<EidKey> = self
+            .writers
+            .eids
+            .iter()
+            .filter(|(key, value)| value.session != epoch && !attached.is_agent(key.iid(), key.addr(), &value.body))
+            .map(|(key, _)| key)
+            .collect();
+        for key in stale {
+            self.writers.eids.remove(&key);
+        }
+        let before = (self.groups.len(), self.rlocs.len());
+        self.groups.retain(|_, (_, confirmed)| *confirmed == epoch);
+        self.rlocs.retain(|_, confirmed| *confirmed == epoch);
+        self.layout_changed |= before != (self.groups.len(), self.rlocs.len());
+        self.sets.sweep(epoch, &self.domain);
+        self.adjacencies.sweep(epoch, &self.domain);
+        self.hops.sweep(epoch, &self.domain);
+    }
+
+    /// Publishes pending layout changes, frees what nobody sees, and says what the XDP program must learn.
+    pub fn flush(&mut self) -> Vec<SteeringChange> {
+        let mut changes = Vec::new();
+        if std::mem::take(&mut self.layout_changed) {
+            let groups: Vec<Group> = self.groups.values().map(|(g, _)| *g).collect();
+            let rlocs: Vec<IpAddr> = self.rlocs.keys().copied().collect();
+            changes = self.steering_changes(&groups, &rlocs);
+            self.writers.layout.store(Layout::new(self.ports.clone(), groups, &rlocs, self.settings));
+        }
+        self.reclaim();
+        changes
+    }
+
+    fn steering_changes(&mut self, groups: &[Group], rlocs: &[IpAddr]) -> Vec<SteeringChange> {
+        let macs = groups.iter().map(|g| SteeringChange::GatewayMac(g.port, g.mac, true));
+        let wanted: BTreeSet<_> =
+            rlocs.iter().map(|a| SteeringChange::Rloc(*a, true)).chain(macs).collect();
+        let off = |change: &SteeringChange| match *change {
+            SteeringChange::Rloc(address, _) => SteeringChange::Rloc(address, false),
+            SteeringChange::GatewayMac(port, mac, _) => SteeringChange::GatewayMac(port, mac, false),
+        };
+        let mut changes: Vec<_> = wanted.difference(&self.steered).copied().collect();
+        changes.extend(self.steered.difference(&wanted).map(off));
+        self.steered = wanted;
+        changes
+    }
+
+    /// Frees what every worker has passed; call it regularly.
+    pub fn reclaim(&mut self) {
+        let Writers { eids, sets, adjacencies, hops, layout } = &mut self.writers;
+        self.sets.reclaim(&self.domain, |row| {
+            sets.clear(row);
+            self.set_facts.remove(&row);
+        });
+        self.adjacencies.reclaim(&self.domain, |row| {
+            adjacencies.clear(row);
+            self.adjacency_facts.remove(&row);
+        });
+        self.hops.reclaim(&self.domain, |row| hops.clear(row));
+        eids.reclaim();
+        sets.reclaim();
+        adjacencies.reclaim();
+        hops.reclaim();
+        layout.reclaim();
+    }
+
+    /// Bytes of the EID table, and its entries.
+    pub fn eid_footprint(&self) -> (usize, usize) {
+        (self.writers.eids.bytes(), self.writers.eids.len())
+    }
+}
+
+fn refused(kind: RefusedKind, detail: u64) -> Option<Event> {
+    Some(Event::Refused { kind, detail })
+}
+
+/// A locator's identity for the slot table: its address, not its place.
+fn address_key(address: &[u8; 16]) -> u64 {
+    let (high, low) = address.split_at(8);
+    let word = |half: &[u8]| half.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+    sterna_cpu::fold_multiply(word(high) ^ 0xff51_afd7_ed55_8ccd, word(low) ^ 0xc4ce_b9fe_1a85_ec53)
+}
+
+/// The address bytes of a locator as the tables hold them.
+pub fn remote_bytes(address: IpAddr) -> [u8; 16] {
+    addr_bytes(address)
+}

@@ -1,0 +1,246 @@
+//! The one thread that is not in a hurry: it speaks with the control plane, writes the tables and keeps the XDP
+//! program informed, so that the workers never have to.
+
+use crate::apply::{Applier, SteeringChange};
+use crate::state::Uplink;
+use crate::worker::{Shared, now_ns};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use sterna_shm::{Counters, DataplaneSession, Event, Farewell, Listener, Offer, PortDesc};
+use sterna_table::{Domain, Stamp};
+use tracing::{info, warn};
+
+/// Updates applied between two looks at everything else: a full sync must not delay heartbeats or neighbours.
+const UPDATES_PER_TURN: usize = 4096;
+/// Longest sleep: the heartbeat's period, and how late a retired row may be freed.
+const TURN_MS: i64 = 100;
+/// Slots of the rings between the planes (256 bytes each).
+const RING_SLOTS: usize = 4096;
+
+/// Who carries out steering changes: the XDP program, or nobody in tests.
+pub trait Steer {
+    /// Carries out one change; errors are logged by the implementor.
+    fn steer(&mut self, change: &SteeringChange);
+}
+
+/// What the conductor needs.
+pub struct ConductorParts {
+    /// Writer of the tables.
+    pub applier: Applier,
+    /// The readers' domain.
+    pub domain: Arc<Domain>,
+    /// Events from workers.
+    pub uplink: Uplink,
+    /// Shared with workers.
+    pub shared: Arc<Shared>,
+    /// The counters to offer.
+    pub counters: Counters,
+    /// The ports to offer.
+    pub ports: Vec<PortDesc>,
+    /// Where the control plane connects.
+    pub listener: Listener,
+}
+
+/// The conductor.
+pub struct Conductor<S: Steer> {
+    parts: ConductorParts,
+    steering: S,
+    session: Option<DataplaneSession>,
+    /// Events that found the ring full; bounded by [`RING_SLOTS`].
+    outbox: VecDeque<Event>,
+    /// Syncs that ended in this turn's updates; they settle once published.
+    finished: Vec<Event>,
+    /// Syncs that are published but not yet seen by every worker.
+    settling: VecDeque<(Stamp, Event)>,
+}
+
+impl<S: Steer> Conductor<S> {
+    /// A conductor ready to run.
+    pub fn new(parts: ConductorParts, steering: S) -> Conductor<S> {
+        Conductor {
+            parts,
+            steering,
+            session: None,
+            outbox: VecDeque::new(),
+            finished: Vec::new(),
+            settling: VecDeque::new(),
+        }
+    }
+
+    /// The program that steers frames to us, at the end.
+    pub fn into_steering(self) -> S {
+        if let Some(session) = &self.session {
+            session.dismiss(Farewell::Stopping);
+        }
+        self.steering
+    }
+
+    /// Runs until `stop` is readable.
+    pub fn run(&mut self, stop: BorrowedFd<'_>) {
+        loop {
+            let more = self.turn();
+            if self.wait(stop, more) {
+                return;
+            }
+        }
+    }
+
+    /// One look at everything; true if there is more to do at once.
+    pub fn turn(&mut self) -> bool {
+        let now = now_ns();
+        self.parts.counters.beat(now);
+        self.accept();
+        let more = self.take_updates();
+        let learned = self.take_uplink();
+        if more.is_some() || learned {
+            self.publish();
+        }
+        self.parts.applier.reclaim();
+        self.confirm();
+        self.send_events();
+        if let Some(session) = &self.session {
+            session.beat(now);
+            if session.closed() {
+                info!("the control plane is gone; forwarding goes on with the last tables");
+                self.session = None;
+            }
+        }
+        more == Some(true)
+    }
+
+    fn accept(&mut self) {
+        let ConductorParts { listener, counters, ports, .. } = &mut self.parts;
+        let offer = Offer { counters, ring_slots: RING_SLOTS, ports };
+        match listener.accept(&offer) {
+            Ok(Some(session)) => {
+                info!(pid = session.peer_pid(), "control plane connected");
+                if let Some(old) = self.session.replace(session) {
+                    old.dismiss(Farewell::Replaced);
+                }
+                self.parts.applier.begin_session();
+                self.finished.clear();
+                self.settling.clear();
+                self.outbox = self.parts.applier.agent_events().into();
+            }
+            Ok(None) => {}
+            Err(error) => warn!(%error, "a control plane was refused"),
+        }
+    }
+
+    /// Applies what the control plane sent: `None` when there was nothing, `Some(true)` when there is more.
+    fn take_updates(&mut self) -> Option<bool> {
+        let session = self.session.as_mut()?;
+        session.doorbell().drain();
+        let mut applied = 0;
+        while applied < UPDATES_PER_TURN {
+            let fault = match session.updates.pop() {
+                Ok(None) => break,
+                Ok(Some(update)) => match self.parts.applier.apply(&update) {
+                    Ok(None) => None,
+                    Ok(Some(event @ Event::Applied { .. })) => {
+                        self.finished.push(event);
+                        None
+                    }
+                    Ok(Some(event)) => {
+                        self.outbox.push_back(event);
+                        None
+                    }
+                    Err(fault) => Some(fault.to_string()),
+                },
+                Err(fault) => Some(fault.to_string()),
+            };
+            if let Some(fault) = fault {
+                warn!(fault, "the updates channel failed; forwarding goes on, a resync is asked for");
+                session.dismiss(Farewell::ChannelFault);
+                self.session = None;
+                return Some(false);
+            }
+            applied += 1;
+        }
+        (applied > 0).then_some(applied == UPDATES_PER_TURN)
+    }
+
+    fn take_uplink(&mut self) -> bool {
+        let mut bell = [0; 8];
+        // Not readable means not rung; the queue is looked at all the same.
+        let _ = rustix::io::read(&self.parts.shared.conductor, &mut bell);
+        let mut learned = false;
+        // Bounded by the queue's size per turn, so that a storm cannot keep the updates waiting.
+        for _ in 0..self.parts.uplink.capacity() {
+            let Some(seen) = self.parts.uplink.pop() else { break };
+            if let Some(event) = self.parts.applier.learn(&seen) {
+                learned |= matches!(event, Event::Agent { .. });
+                self.outbox.push_back(event);
+            }
+        }
+        learned
+    }
+
+    fn publish(&mut self) {
+        for change in self.parts.applier.flush() {
+            self.steering.steer(&change);
+        }
+        // Release: pairs with the Acquire in Worker::release, which then finds the new entries.
+        self.parts.shared.tables_version.fetch_add(1, Ordering::Release);
+        for event in self.finished.drain(..) {
+            self.settling.push_back((self.parts.domain.advance(), event));
+        }
+    }
+
+    fn confirm(&mut self) {
+        while let Some((stamp, event)) = self.settling.front() {
+            if !self.parts.domain.passed(*stamp) {
+                return;
+            }
+            self.outbox.push_back(*event);
+            self.settling.pop_front();
+        }
+    }
+
+    fn send_events(&mut self) {
+        let Some(session) = &mut self.session else {
+            // Nobody to tell; agents are told anew when somebody connects.
+            self.outbox.clear();
+            return;
+        };
+        let mut sent = false;
+        while let Some(event) = self.outbox.front() {
+            if session.events.push(event).is_err() {
+                break;
+            }
+            self.outbox.pop_front();
+            sent = true;
+        }
+        if sent {
+            session.ring_events();
+        }
+        if self.outbox.len() > RING_SLOTS {
+            let lost = self.outbox.len() - RING_SLOTS;
+            // The oldest misses are the ones most surely repeated by now.
+            self.outbox.drain(..lost);
+            self.parts.shared.events_lost.fetch_add(lost as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Sleeps until something happens; true when it is time to stop.
+    fn wait(&self, stop: BorrowedFd<'_>, more: bool) -> bool {
+        let listener = self.parts.listener.as_fd();
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(stop, PollFlags::IN),
+            PollFd::from_borrowed_fd(listener, PollFlags::IN),
+            PollFd::new(&self.parts.shared.conductor, PollFlags::IN),
+        ];
+        if let Some(session) = &self.session {
+            fds.push(PollFd::from_borrowed_fd(session.as_fd(), PollFlags::IN));
+            fds.push(PollFd::from_borrowed_fd(session.doorbell().as_fd(), PollFlags::IN));
+        }
+        let soon = more || !self.settling.is_empty();
+        let timeout = Timespec { tv_sec: 0, tv_nsec: if soon { 0 } else { TURN_MS * 1_000_000 } };
+        // An interrupted poll is a short sleep.
+        let _ = poll(&mut fds, Some(&timeout));
+        fds[0].revents().contains(PollFlags::IN)
+    }
+}

@@ -1,0 +1,185 @@
+//! Eid-side in: an agent's packet, to another agent here or to another site.
+
+use crate::counters::Basic;
+use crate::emit::{Rewrite, Way};
+use crate::encap::ETHERNET;
+use crate::hold::Role;
+use crate::inner::{self, Inner};
+use crate::layout::{Layout, gateway};
+use crate::route::{Stop, route};
+use crate::step::{Answers, Questions, Step, Verdicts, ask_both, hold_key};
+use crate::tables::{EidBody, Tag};
+use crate::verdict::{DropReason, Verdict};
+use arrayvec::ArrayVec;
+use sterna_shm::Group;
+use sterna_wire::{Family, addr_bytes};
+use sterna_xsk::BURST;
+
+const ICMPV6: u8 = 58;
+/// Packets whose headers are fetched ahead of the one being read: far enough for a memory access, near enough to
+/// stay in the first-level cache.
+pub(crate) const AHEAD: usize = 4;
+
+/// A transit packet after the first pass.
+struct Head<'v> {
+    at: usize,
+    l3: usize,
+    vlan: Tag,
+    group: &'v Group,
+    inner: Inner,
+}
+
+/// What the Ethernet header says.
+pub(crate) struct Link {
+    /// VLAN, 0 for untagged (802.1Q priority tags count as untagged).
+    pub vlan: Tag,
+    /// Ethertype behind the tag.
+    pub ethertype: [u8; 2],
+    /// Where the payload starts.
+    pub payload: usize,
+}
+
+/// Reads Ethernet and at most one 802.1Q tag.
+#[inline]
+pub(crate) fn read_link(frame: &[u8]) -> Result<Link, DropReason> {
+    let h: &[u8; ETHERNET] = frame.first_chunk().ok_or(DropReason::Truncated)?;
+    let ethertype = [h[12], h[13]];
+    if ethertype != [0x81, 0x00] {
+        return Ok(Link { vlan: 0, ethertype, payload: ETHERNET });
+    }
+    let h: &[u8; ETHERNET + 4] = frame.first_chunk().ok_or(DropReason::Truncated)?;
+    let vlan = u16::from_be_bytes([h[14], h[15]]) & 0x0fff;
+    Ok(Link { vlan, ethertype: [h[16], h[17]], payload: ETHERNET + 4 })
+}
+
+/// What a frame is, after the first pass.
+enum Class<'v> {
+    Transit(Head<'v>),
+    Arp { group: &'v Group, link: Link },
+    Ndisc { group: &'v Group, link: Link, inner: Inner },
+    Drop(DropReason),
+}
+
+#[inline]
+fn classify<'v>(layout: &'v Layout, ingress: u16, at: usize, frame: &[u8]) -> Class<'v> {
+    let link = match read_link(frame) {
+        Ok(link) => link,
+        Err(reason) => return Class::Drop(reason),
+    };
+    let Some(group) = layout.group_at(ingress, link.vlan) else {
+        return Class::Drop(DropReason::UnknownVlan);
+    };
+    let version = match link.ethertype {
+        [0x08, 0x00] => 4,
+        [0x86, 0xdd] => 6,
+        [0x08, 0x06] => return Class::Arp { group, link },
+        _ => return Class::Drop(DropReason::NotIp),
+    };
+    let packet = &frame[link.payload..];
+    if packet.first().is_some_and(|b| b >> 4 != version) {
+        return Class::Drop(DropReason::BadVersion);
+    }
+    match inner::read(packet) {
+        Ok(inner) if is_ndisc(&inner, packet) => Class::Ndisc { group, link, inner },
+        Ok(inner) if inner.is_multicast() => Class::Drop(DropReason::Multicast),
+        Ok(inner) => Class::Transit(Head { at, l3: link.payload, vlan: link.vlan, group, inner }),
+        Err(reason) => Class::Drop(reason),
+    }
+}
+
+/// ICMPv6 types 133 to 137 directly behind the IPv6 header (RFC 4861).
+#[inline]
+fn is_ndisc(inner: &Inner, packet: &[u8]) -> bool {
+    inner.protocol == ICMPV6 && inner.family == Family::V6 && packet.get(40).is_some_and(|t| (133..=137).contains(t))
+}
+
+impl Step<'_, '_> {
+    /// The eid-side passes over a burst.
+    pub(crate) fn eid_burst(&mut self, packets: &[&[u8]], verdicts: &mut Verdicts) {
+        let (view, layout) = (self.view, self.layout);
+        let mut heads: ArrayVec<Head<'_>, BURST> = ArrayVec::new();
+        let mut questions = Questions::new();
+        for (at, packet) in packets.iter().enumerate() {
+            if let Some(ahead) = packets.get(at + AHEAD) {
+                sterna_cpu::prefetch_bytes(ahead);
+            }
+            verdicts.push(match classify(layout, self.ingress, at, packet) {
+                Class::Transit(head) => {
+                    ask_both(&mut questions, head.group.iid.get(), &head.inner);
+                    heads.push(head);
+                    // Replaced by the last pass.
+                    Verdict::Held
+                }
+                Class::Arp { group, link } => self.handle_arp(group, &link, packet),
+                Class::Ndisc { group, link, inner } => self.handle_ndisc(group, &link, &inner, packet),
+                Class::Drop(reason) => Verdict::Drop(reason),
+            });
+        }
+        let mut answers: Answers<'_> = [const { None }; 2 * BURST];
+        view.eids().lookup_burst(&view.guard, &questions, &mut answers[..questions.len()]);
+        for (i, head) in heads.iter().enumerate() {
+            let body = |at: usize| answers[at].as_ref().map(|found| found.value.body);
+            verdicts[head.at] = self.eid_decide(head, packets[head.at], body(2 * i), body(2 * i + 1));
+        }
+    }
+
+    /// Last pass: source check, gateway, then the way.
+    #[inline]
+    fn eid_decide(
+        &mut self,
+        head: &Head<'_>,
+        frame: &[u8],
+        source: Option<EidBody>,
+        destination: Option<EidBody>,
+    ) -> Verdict {
+        let here = (self.ingress, head.vlan);
+        let local = match source {
+            Some(EidBody::Agent { port, vlan, .. } | EidBody::Served { port, vlan, .. }) => (port, vlan) == here,
+            _ => false,
+        };
+        if !local {
+            return Verdict::Drop(DropReason::SrcNotLocal);
+        }
+        let inner = &head.inner;
+        let packet = &frame[head.l3..head.l3 + usize::from(inner.len)];
+        let gateway = gateway(head.group, inner.family).map(addr_bytes);
+        if gateway == Some(inner.destination) {
+            return self.to_gateway(head.group, inner, packet);
+        }
+        let key = hold_key(head.group.iid.get(), inner.family, &inner.destination, Role::Destination);
+        if self.must_queue(&key) {
+            return self.hold(key, Stop::NextHop, head.group, frame);
+        }
+        let view = self.view;
+        match route(self, view, head.group, destination, inner) {
+            Ok(way) => self.forward(head.group, &way, inner, packet),
+            Err(Stop::Drop(reason)) => Verdict::Drop(reason),
+            Err(stop) => self.hold(key, stop, head.group, frame),
+        }
+    }
+
+    /// TTL, size, then out.
+    #[inline]
+    fn forward(&mut self, group: &Group, way: &Way<'_>, inner: &Inner, packet: &[u8]) -> Verdict {
+        if inner.ttl <= 1 {
+            return self.refuse_ttl(group, inner, packet);
+        }
+        let clamp = self.layout.settings.mss_clamp;
+        let rewrite =
+            Rewrite { ttl: inner.ttl - 1, tos: inner.tos, mss_mtu: clamp.then(|| way.mtu()) };
+        if inner.len > way.mtu() {
+            return self.refuse_or_split(group, way, inner, packet, &rewrite);
+        }
+        match self.emit(way, group.iid.get(), inner, packet, &rewrite) {
+            Ok(port) => {
+                let counter = match way {
+                    Way::Tunnel { .. } => Basic::Encapsulated,
+                    Way::Host { .. } => Basic::Switched,
+                };
+                self.state.tally(port).add(counter, 1);
+                Verdict::Transmit(port)
+            }
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+}

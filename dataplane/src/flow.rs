@@ -1,0 +1,168 @@
+//! Flows: the hash that stands for one, and the bounded table that pins it to its locator.
+
+use crate::locator::by_slot;
+use crate::tables::SetRow;
+use sterna_cpu::fold_multiply;
+
+/// Pins kept per worker. 65,536 x 24 bytes stay within the second-level cache's reach; when a flow finds no free
+/// place the slot table decides, which is right as long as the set does not change.
+pub const PINS: usize = 1 << 16;
+
+/// A pin that no packet used for this long may be replaced.
+const IDLE_NS: u64 = 60_000_000_000;
+
+/// How many places a flow may take.
+const WAYS: usize = 2;
+
+/// The hash of a flow: addresses, protocol, ports (or, for fragments, the datagram's identification).
+#[inline]
+pub fn hash(source: &[u8; 16], destination: &[u8; 16], selector: u64) -> u32 {
+    let word = |b: &[u8; 16], i: usize| {
+        u64::from_le_bytes([b[i], b[i + 1], b[i + 2], b[i + 3], b[i + 4], b[i + 5], b[i + 6], b[i + 7]])
+    };
+    let a = fold_multiply(word(source, 0) ^ 0xa076_1d64_78bd_642f, word(source, 8) ^ 0xe703_7ed1_a0b4_28db);
+    let b = fold_multiply(word(destination, 0) ^ 0x8ebc_6af0_9c88_c6e3, word(destination, 8) ^ 0x5899_65cc_7537_4cc3);
+    let mixed = fold_multiply(a ^ selector, b ^ 0x1d8e_4e27_c47d_124f);
+    (mixed ^ (mixed >> 32)) as u32
+}
+
+#[derive(Clone, Copy, Default)]
+struct Pin {
+    flow: u32,
+    set: u32,
+    generation: u32,
+    /// [`crate::tables::address_tag`] of the remote RLOC: survives renumbering of rows.
+    tag: u32,
+    seen_ms: u32,
+    locator: u8,
+    taken: bool,
+}
+
+/// Which locator each flow uses.
+pub struct FlowTable {
+    pins: Vec<Pin>,
+}
+
+impl FlowTable {
+    /// A table of [`PINS`] pins.
+    pub fn new() -> FlowTable {
+        FlowTable { pins: vec![Pin::default(); PINS] }
+    }
+
+    /// The locator of a flow in a set with several usable ones: its pin while that is valid, else the slot's.
+    pub fn locate(&mut self, set: &SetRow, set_id: u32, flow: u32, now_ns: u64) -> usize {
+        let now_ms = (now_ns / 1_000_000) as u32;
+        let home = flow as usize % PINS;
+        let mut free = None;
+        for way in 0..WAYS {
+            let at = (home ^ way) % PINS;
+            let pin = &mut self.pins[at];
+            if pin.taken && pin.flow == flow && pin.set == set_id {
+                pin.seen_ms = now_ms;
+                return revalidate(pin, set);
+            }
+            let idle = now_ms.wrapping_sub(pin.seen_ms) > (IDLE_NS / 1_000_000) as u32;
+            if free.is_none() && (!pin.taken || idle) {
+                free = Some(at);
+            }
+        }
+        let locator = by_slot(set, flow);
+        if let (Some(at), Some(row)) = (free, set.locators().get(locator)) {
+            self.pins[at] = Pin {
+                flow,
+                set: set_id,
+                generation: set.generation,
+                tag: row.tag,
+                seen_ms: now_ms,
+                locator: locator as u8,
+                taken: true,
+            };
+        }
+        locator
+    }
+}
+
+impl Default for FlowTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The pin's locator in the set as it is now; a locator that went invalid releases the pin.
+fn revalidate(pin: &mut Pin, set: &SetRow) -> usize {
+    if pin.generation == set.generation {
+        return usize::from(pin.locator);
+    }
+    let same = set.locators().iter().position(|l| l.tag == pin.tag);
+    let kept = same.filter(|i| set.is_usable(*i));
+    let locator = kept.unwrap_or_else(|| by_slot(set, pin.flow));
+    pin.generation = set.generation;
+    pin.locator = locator as u8;
+    pin.tag = set.locators().get(locator).map_or(0, |l| l.tag);
+    locator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::locator::build_set;
+    use crate::tables::LocatorRow;
+
+    fn set(usable: [bool; 3], generation: u32) -> SetRow {
+        let rows: Vec<_> = usable
+            .iter()
+            .enumerate()
+            .map(|(i, usable)| LocatorRow {
+                adjacency: i as u32,
+                tag: 1000 + i as u32,
+                priority: 1,
+                weight: 50,
+                usable: *usable,
+            })
+            .collect();
+        build_set(&rows, &[1, 2, 3], 1464, generation)
+    }
+
+    #[test]
+    fn a_flow_keeps_its_locator_when_others_come_and_go() {
+        let mut flows = FlowTable::new();
+        let two = set([true, true, false], 1);
+        let before: Vec<_> = (0..1000u32).map(|f| flows.locate(&two, 9, f.wrapping_mul(0x9e37_79b9), 0)).collect();
+        let three = set([true, true, true], 2);
+        let after: Vec<_> = (0..1000u32).map(|f| flows.locate(&three, 9, f.wrapping_mul(0x9e37_79b9), 1)).collect();
+        assert_eq!(before, after);
+        let fresh: Vec<_> = (1000..2000u32).map(|f| flows.locate(&three, 9, f.wrapping_mul(0x9e37_79b9), 1)).collect();
+        assert!(fresh.contains(&2), "new flows use the new locator");
+    }
+
+    #[test]
+    fn a_locator_that_goes_invalid_releases_its_flows_only() {
+        let mut flows = FlowTable::new();
+        let all = set([true, true, true], 1);
+        let flow = |i: u32| i.wrapping_mul(0x9e37_79b9);
+        let before: Vec<_> = (0..1000).map(|i| flows.locate(&all, 9, flow(i), 0)).collect();
+        let without = set([true, false, true], 2);
+        for (i, was) in before.iter().enumerate() {
+            let now = flows.locate(&without, 9, flow(i as u32), 1);
+            assert!(now == *was || *was == 1);
+            assert_ne!(now, 1);
+        }
+    }
+
+    #[test]
+    fn when_full_the_slot_table_decides() {
+        let mut flows = FlowTable::new();
+        let all = set([true, true, true], 1);
+        for i in 0..(4 * PINS as u32) {
+            let flow = i.wrapping_mul(0x9e37_79b9);
+            assert_eq!(flows.locate(&all, 9, flow, 0), by_slot(&all, flow));
+        }
+    }
+
+    #[test]
+    fn the_hash_depends_on_every_input() {
+        let base = hash(&[1; 16], &[2; 16], 3);
+        assert_ne!(base, hash(&[2; 16], &[1; 16], 3));
+        assert_ne!(base, hash(&[1; 16], &[2; 16], 4));
+    }
+}

@@ -1,0 +1,379 @@
+//! The hold pool: packets that wait for an answer.
+//!
+//! A packet whose EID has no mapping yet is copied here, so that it never occupies a frame the fill ring needs.
+//! Packets wait in order per [`HoldKey`]; while one waits, later ones for the same key queue behind it, and the
+//! worker releases them in that order once the tables know the answer.
+//!
+//! Three bounds keep one group, or one EID, from starving the others: the pool, a share of it per group, and a
+//! share of that per key. All memory is taken in [`HoldPool::new`]. Nothing depends on how many packets wait:
+//! the three orders (age, arrival, last repetition) are intrusive lists, and the two indices are hash chains
+//! with a key drawn at start, so that nobody can choose EIDs that collide.
+//!
+//! Conservation: `len() = held - popped - expired`.
+
+mod key;
+mod links;
+#[cfg(test)]
+mod test;
+
+use std::hash::{BuildHasher, RandomState};
+
+use sterna_cpu::fold_multiply;
+
+pub use key::{Held, HoldKey, HoldLimits, Overflow, Role};
+use links::{Chains, List, NONE};
+
+#[derive(Clone, Copy)]
+struct Slot {
+    /// The slot behind this one in its queue.
+    behind: u32,
+    queue: u32,
+    len: u32,
+    group: u32,
+    port: u16,
+    held_at_ns: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Queue {
+    key: HoldKey,
+    hash: u64,
+    front: u32,
+    back: u32,
+    count: u32,
+    asked_at_ns: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Share {
+    group: u32,
+    held: u32,
+}
+
+/// Packets that wait, in order per key. See the module's text.
+pub struct HoldPool {
+    limits: HoldLimits,
+    seed: [u64; 2],
+    bytes: Box<[u8]>,
+    slots: Box<[Slot]>,
+    free_slots: Vec<u32>,
+    /// Taken slots, oldest first. The oldest of all is always the front of its queue.
+    ages: List,
+    queues: Box<[Queue]>,
+    free_queues: Vec<u32>,
+    queue_index: Chains,
+    /// Queues as they came; `keys` walks it round and round.
+    arrivals: List,
+    /// The queue that `keys` gives next, or `NONE` for the first.
+    cursor: u32,
+    /// Queues, longest unasked first.
+    asked: List,
+    shares: Box<[Share]>,
+    free_shares: Vec<u32>,
+    share_index: Chains,
+}
+
+impl HoldPool {
+    /// A pool of `slots` packets of at most `slot_bytes` bytes each, with the default shares.
+    pub fn new(slots: usize, slot_bytes: usize) -> HoldPool {
+        Self::with_limits(HoldLimits::new(slots, slot_bytes))
+    }
+
+    /// A pool with these limits. This is the only place that allocates.
+    pub fn with_limits(limits: HoldLimits) -> HoldPool {
+        // An index must fit in 32 bits beside the mark for "none".
+        let slots = limits.slots.min(NONE as usize - 1);
+        let random = RandomState::new();
+        let slot = Slot {
+            behind: NONE,
+            queue: NONE,
+            len: 0,
+            group: 0,
+            port: 0,
+            held_at_ns: 0,
+        };
+        let queue = Queue {
+            key: HoldKey::EMPTY,
+            hash: 0,
+            front: NONE,
+            back: NONE,
+            count: 0,
+            asked_at_ns: 0,
+        };
+        // Popped from the end, so that low slots are used, and stay warm, first.
+        let free = || (0..slots as u32).rev().collect::<Vec<u32>>();
+        HoldPool {
+            limits: HoldLimits { slots, ..limits },
+            seed: [random.hash_one(1u8), random.hash_one(2u8)],
+            // Not zero: zeroed memory would be mapped page by page on the packet path.
+            bytes: vec![0xa5; slots * limits.slot_bytes].into_boxed_slice(),
+            slots: vec![slot; slots].into_boxed_slice(),
+            free_slots: free(),
+            ages: List::new(slots),
+            queues: vec![queue; slots].into_boxed_slice(),
+            free_queues: free(),
+            queue_index: Chains::new(slots),
+            arrivals: List::new(slots),
+            cursor: NONE,
+            asked: List::new(slots),
+            shares: vec![Share { group: 0, held: 0 }; slots].into_boxed_slice(),
+            free_shares: free(),
+            share_index: Chains::new(slots),
+        }
+    }
+
+    /// The limits it was built with.
+    pub fn limits(&self) -> HoldLimits {
+        self.limits
+    }
+
+    /// Packets that wait now.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free_slots.len()
+    }
+
+    /// Whether nothing waits: one comparison, for the hot path.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.free_slots.len() == self.slots.len()
+    }
+
+    /// Packets of this group that wait now.
+    pub fn len_of_group(&self, group: u32) -> usize {
+        self.find_share(group)
+            .map_or(0, |share| self.shares[share as usize].held as usize)
+    }
+
+    /// Keys that packets wait for now.
+    pub fn keys_len(&self) -> usize {
+        self.queues.len() - self.free_queues.len()
+    }
+
+    /// Whether packets wait for this key, so that a later one must queue behind them.
+    #[inline]
+    pub fn is_waiting(&self, key: &HoldKey) -> bool {
+        !self.is_empty() && self.find_queue(key).is_some()
+    }
+
+    /// Copies a frame behind those that wait for the same key.
+    /// `port` is where it came in; `group` names whose share of the pool it takes.
+    pub fn hold(
+        &mut self,
+        key: HoldKey,
+        group: u32,
+        port: u16,
+        frame: &[u8],
+        now_ns: u64,
+    ) -> Result<Held, Overflow> {
+        if frame.len() > self.limits.slot_bytes {
+            return Err(Overflow::TooLong);
+        }
+        if self.len_of_group(group) >= self.limits.per_group {
+            return Err(Overflow::ShareFull);
+        }
+        let queue = self.find_queue(&key);
+        if queue.is_some_and(|queue| self.queues[queue as usize].count as usize >= self.limits.per_key) {
+            return Err(Overflow::QueueFull);
+        }
+        // Queues and shares never run out before slots do: each that is open has at least one slot.
+        let slot = self.free_slots.pop().ok_or(Overflow::PoolFull)?;
+        let start = slot as usize * self.limits.slot_bytes;
+        self.bytes[start..start + frame.len()].copy_from_slice(frame);
+        self.ages.push_back(slot);
+        self.take_share(group);
+        let (queue, held) = match queue {
+            Some(queue) => (queue, Held::Queued),
+            None => (self.open_queue(key, now_ns), Held::First),
+        };
+        self.slots[slot as usize] = Slot {
+            behind: NONE,
+            queue,
+            len: frame.len() as u32,
+            group,
+            port,
+            held_at_ns: now_ns,
+        };
+        self.append(queue, slot);
+        Ok(held)
+    }
+
+    /// The oldest packet that waits for this key: the port it came in by, and its bytes.
+    pub fn front(&self, key: &HoldKey) -> Option<(u16, &[u8])> {
+        let queue = self.find_queue(key)?;
+        let front = self.queues[queue as usize].front as usize;
+        let slot = &self.slots[front];
+        let start = front * self.limits.slot_bytes;
+        Some((slot.port, &self.bytes[start..start + slot.len as usize]))
+    }
+
+    /// Frees the oldest packet that waits for this key; false when none does.
+    pub fn pop_front(&mut self, key: &HoldKey) -> bool {
+        let queue = self.find_queue(key);
+        if let Some(queue) = queue {
+            self.pop(queue);
+        }
+        queue.is_some()
+    }
+
+    /// Writes keys that packets wait for, and returns how many.
+    /// The next call goes on where this one ended: calls that add up to [`HoldPool::keys_len`] have given every
+    /// key that was waiting when the first began, and still is.
+    pub fn keys(&mut self, into: &mut [HoldKey]) -> usize {
+        let wanted = into.len().min(self.keys_len());
+        let mut at = self.cursor;
+        for key in &mut into[..wanted] {
+            if at == NONE {
+                at = self.arrivals.first();
+            }
+            *key = self.queues[at as usize].key;
+            at = self.arrivals.after(at);
+        }
+        self.cursor = at;
+        wanted
+    }
+
+    /// Drops every packet that waits since `max_age_ns` or longer, oldest first, and tells each one's group and
+    /// port. Returns how many.
+    pub fn expire(&mut self, now_ns: u64, max_age_ns: u64, mut dropped: impl FnMut(u32, u16)) -> usize {
+        let before = self.len();
+        loop {
+            let oldest = self.ages.first();
+            let Some(&slot) = self.slots.get(oldest as usize) else {
+                break;
+            };
+            if now_ns.saturating_sub(slot.held_at_ns) < max_age_ns {
+                break;
+            }
+            // Within a queue the front is the oldest, so the oldest of all is the front of its queue.
+            self.pop(slot.queue);
+            dropped(slot.group, slot.port);
+        }
+        before - self.len()
+    }
+
+    /// Visits every key that was last asked about `interval_ns` ago or earlier, with the port of its oldest
+    /// packet, and counts that as asking. Returns how many.
+    pub fn due_repeats(
+        &mut self,
+        now_ns: u64,
+        interval_ns: u64,
+        mut visit: impl FnMut(&HoldKey, u16),
+    ) -> usize {
+        // At most once round, whatever the interval.
+        for done in 0..self.keys_len() {
+            let first = self.asked.first();
+            let queue = &mut self.queues[first as usize];
+            if now_ns.saturating_sub(queue.asked_at_ns) < interval_ns {
+                return done;
+            }
+            queue.asked_at_ns = now_ns;
+            visit(&queue.key, self.slots[queue.front as usize].port);
+            self.asked.remove(first);
+            self.asked.push_back(first);
+        }
+        self.keys_len()
+    }
+
+    fn hash(&self, key: &HoldKey) -> u64 {
+        let [a, b] = [0, 8].map(|at| {
+            key.addr[at..at + 8]
+                .iter()
+                .fold(0u64, |word, byte| word << 8 | u64::from(*byte))
+        });
+        let rest = u64::from(key.iid) | (key.family as u64) << 32 | (key.role as u64) << 40;
+        let address = fold_multiply(a ^ self.seed[0], b ^ self.seed[1]);
+        fold_multiply(address ^ rest, self.seed[0].rotate_left(32) | 1)
+    }
+
+    fn hash_of_group(&self, group: u32) -> u64 {
+        fold_multiply(u64::from(group) ^ self.seed[1], self.seed[0] | 1)
+    }
+
+    fn find_queue(&self, key: &HoldKey) -> Option<u32> {
+        self.queue_index
+            .walk(self.hash(key))
+            .find(|queue| self.queues[*queue as usize].key == *key)
+    }
+
+    fn find_share(&self, group: u32) -> Option<u32> {
+        self.share_index
+            .walk(self.hash_of_group(group))
+            .find(|share| self.shares[*share as usize].group == group)
+    }
+
+    fn take_share(&mut self, group: u32) {
+        if let Some(share) = self.find_share(group) {
+            self.shares[share as usize].held += 1;
+        } else if let Some(share) = self.free_shares.pop() {
+            self.shares[share as usize] = Share { group, held: 1 };
+            self.share_index.insert(self.hash_of_group(group), share);
+        }
+    }
+
+    fn give_share_back(&mut self, group: u32) {
+        let Some(share) = self.find_share(group) else {
+            return;
+        };
+        let entry = &mut self.shares[share as usize];
+        entry.held -= 1;
+        if entry.held == 0 {
+            self.share_index.remove(self.hash_of_group(group), share);
+            self.free_shares.push(share);
+        }
+    }
+
+    fn open_queue(&mut self, key: HoldKey, now_ns: u64) -> u32 {
+        let Some(queue) = self.free_queues.pop() else {
+            return NONE;
+        };
+        let hash = self.hash(&key);
+        self.queues[queue as usize] = Queue {
+            key,
+            hash,
+            front: NONE,
+            back: NONE,
+            count: 0,
+            asked_at_ns: now_ns,
+        };
+        self.queue_index.insert(hash, queue);
+        self.arrivals.push_back(queue);
+        self.asked.push_back(queue);
+        queue
+    }
+
+    fn close_queue(&mut self, queue: u32) {
+        if self.cursor == queue {
+            self.cursor = self.arrivals.after(queue);
+        }
+        self.arrivals.remove(queue);
+        self.asked.remove(queue);
+        self.queue_index.remove(self.queues[queue as usize].hash, queue);
+        self.free_queues.push(queue);
+    }
+
+    fn append(&mut self, queue: u32, slot: u32) {
+        let entry = &mut self.queues[queue as usize];
+        match entry.back {
+            NONE => entry.front = slot,
+            back => self.slots[back as usize].behind = slot,
+        }
+        entry.back = slot;
+        entry.count += 1;
+    }
+
+    /// Frees the front of an open queue, and the queue with its last packet.
+    fn pop(&mut self, queue: u32) {
+        let entry = &mut self.queues[queue as usize];
+        let front = entry.front;
+        let slot = self.slots[front as usize];
+        entry.front = slot.behind;
+        entry.count -= 1;
+        if entry.count == 0 {
+            self.close_queue(queue);
+        }
+        self.ages.remove(front);
+        self.free_slots.push(front);
+        self.give_share_back(slot.group);
+    }
+}

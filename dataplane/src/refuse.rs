@@ -1,0 +1,149 @@
+//! What cannot go on as it is: told to its source, split in two, or answered by the gateway itself.
+
+use crate::counters::Basic;
+use crate::emit::{Rewrite, Way};
+use crate::inner::{self, Inner};
+use crate::layout::gateway;
+use crate::route::route;
+use crate::step::Step;
+use crate::tables::question;
+use crate::verdict::{DropReason, PuntReason, Verdict};
+use crate::{flow, fragment, icmp};
+use sterna_shm::Group;
+use sterna_wire::Family;
+
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST_V6: u8 = 128;
+/// Longest ICMP error: 1280 bytes (RFC 4443 section 2.4 c).
+const ERROR_MAX: usize = 1280;
+
+impl Step<'_, '_> {
+    /// The TTL ran out: drop, and say so to the source.
+    #[cold]
+    pub(crate) fn refuse_ttl(&mut self, group: &Group, inner: &Inner, packet: &[u8]) -> Verdict {
+        if self.may_answer(inner)
+            && let Some(from) = gateway(group, inner.family)
+        {
+            let mut out = [0; ERROR_MAX];
+            let len = icmp::time_exceeded(packet, from, &mut out);
+            self.send_error(group, len.and_then(|len| out.get(..len)));
+        }
+        Verdict::Drop(DropReason::TtlExceeded)
+    }
+
+    /// Larger than the way carries: split what may be split, refuse the rest with the size that fits.
+    #[cold]
+    pub(crate) fn refuse_or_split(
+        &mut self,
+        group: &Group,
+        way: &Way<'_>,
+        inner: &Inner,
+        packet: &[u8],
+        rewrite: &Rewrite,
+    ) -> Verdict {
+        if inner.family == Family::V4 && !inner.dont_fragment {
+            return self.split(group, way, packet, rewrite);
+        }
+        if self.may_answer(inner)
+            && let Some(from) = gateway(group, inner.family)
+        {
+            let mut out = [0; ERROR_MAX];
+            let len = icmp::too_big(packet, from, way.mtu(), &mut out);
+            self.send_error(group, len.and_then(|len| out.get(..len)));
+        }
+        Verdict::Drop(DropReason::TooBig)
+    }
+
+    fn split(&mut self, group: &Group, way: &Way<'_>, packet: &[u8], rewrite: &Rewrite) -> Verdict {
+        let mut buffer = std::mem::take(&mut self.state.scratch);
+        let half = buffer.len() / 2;
+        let (first, second) = buffer.split_at_mut(half);
+        let verdict = match fragment::split_ipv4(packet, usize::from(way.mtu()), first, second) {
+            Some((a, b)) => self.emit_both(group, way, &first[..a], &second[..b], rewrite),
+            None => Verdict::Drop(DropReason::TooBig),
+        };
+        self.state.scratch = buffer;
+        verdict
+    }
+
+    fn emit_both(&mut self, group: &Group, way: &Way<'_>, a: &[u8], b: &[u8], rewrite: &Rewrite) -> Verdict {
+        let iid = group.iid.get();
+        let (Ok(first), Ok(second)) = (inner::read(a), inner::read(b)) else {
+            return Verdict::Drop(DropReason::TooBig);
+        };
+        let port = match self.emit(way, iid, &first, a, rewrite) {
+            Ok(port) => port,
+            Err(reason) => return Verdict::Drop(reason),
+        };
+        self.state.tally(port).add(Basic::Fragmented, 1);
+        // The second fragment is a packet of our own making: without a frame for it the datagram is incomplete
+        // and its receiver discards it, as with any lost fragment.
+        if let Ok(port) = self.emit(way, iid, &second, b, rewrite) {
+            self.state.tally(port).add(Basic::Made, 1);
+        }
+        Verdict::Transmit(port)
+    }
+
+    /// At most one error per second and (source, destination), and a bound on all of them.
+    fn may_answer(&mut self, inner: &Inner) -> bool {
+        let pair = u64::from(flow::hash(&inner.source, &inner.destination, u64::from(inner.family as u8)));
+        let now_ns = self.state.now_ns;
+        if self.state.icmp.allow(pair, now_ns) {
+            return true;
+        }
+        let ingress = self.ingress;
+        self.state.tally(ingress).add(Basic::IcmpSuppressed, 1);
+        false
+    }
+
+    fn send_error(&mut self, group: &Group, error: Option<&[u8]>) {
+        if error.is_some_and(|packet| self.originate(group, packet)) {
+            let ingress = self.ingress;
+            self.state.tally(ingress).add(Basic::IcmpErrors, 1);
+        }
+    }
+
+    /// Sends an inner packet that this gateway made; false when it has no way now.
+    fn originate(&mut self, group: &Group, packet: &[u8]) -> bool {
+        let Ok(inner) = inner::read(packet) else { return false };
+        let view = self.view;
+        let asked = question(group.iid.get(), inner.family, &inner.destination);
+        let body = view.eids().lookup(&view.guard, asked).map(|found| found.value.body);
+        let Ok(way) = route(self, view, group, body, &inner) else { return false };
+        if inner.len > way.mtu() {
+            return false;
+        }
+        let rewrite = Rewrite { ttl: inner.ttl, tos: inner.tos, mss_mtu: None };
+        match self.emit(&way, group.iid.get(), &inner, packet, &rewrite) {
+            Ok(port) => {
+                self.state.tally(port).add(Basic::Made, 1);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// A packet to the group's gateway address: an echo request is answered, nothing else is served there.
+    #[cold]
+    pub(crate) fn to_gateway(&mut self, group: &Group, inner: &Inner, packet: &[u8]) -> Verdict {
+        if !is_echo_request(inner, packet) {
+            return Verdict::Drop(DropReason::GatewayNotServed);
+        }
+        let mut out = std::mem::take(&mut self.state.scratch);
+        if let Some(reply) = icmp::echo_reply(packet, &mut out).and_then(|len| out.get(..len)) {
+            self.originate(group, reply);
+        }
+        self.state.scratch = out;
+        Verdict::Punt(PuntReason::GatewayEcho)
+    }
+}
+
+fn is_echo_request(inner: &Inner, packet: &[u8]) -> bool {
+    let (protocol, kind, at) = match inner.family {
+        Family::V4 => (ICMP, ECHO_REQUEST, usize::from(packet[0] & 0x0f) * 4),
+        Family::V6 => (ICMPV6, ECHO_REQUEST_V6, 40),
+    };
+    inner.protocol == protocol && !inner.fragment && packet.get(at) == Some(&kind)
+}

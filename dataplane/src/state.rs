@@ -1,0 +1,138 @@
+//! What one worker owns: transmit frames, the hold pool, pinned flows, limits, counts.
+
+use crate::counters::Tally;
+use crate::flow::FlowTable;
+use crate::hold::{HoldKey, HoldPool};
+use crate::limiter::PairLimiter;
+use crate::tables::Tag;
+use crossbeam_queue::ArrayQueue;
+use std::net::IpAddr;
+use std::sync::Arc;
+use sterna_wire::Mac;
+use sterna_xsk::{BURST, Frame};
+
+/// What a worker tells the conductor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upward {
+    /// A neighbour was seen by ARP or ND.
+    Learned {
+        /// Group.
+        iid: u32,
+        /// The host's address.
+        eid: IpAddr,
+        /// Its Ethernet address.
+        mac: Mac,
+        /// Port.
+        port: u16,
+        /// VLAN, 0 for untagged.
+        vlan: Tag,
+    },
+    /// An EID without an entry was asked for.
+    Miss {
+        /// Group.
+        iid: u32,
+        /// The address.
+        eid: IpAddr,
+        /// Asked by the source check.
+        source: bool,
+        /// Port of the packet.
+        port: u16,
+    },
+}
+
+/// The bounded queue from workers to the conductor; when it is full, events are lost and counted.
+pub type Uplink = Arc<ArrayQueue<Upward>>;
+
+/// Events that may wait for the conductor. It empties the queue at every turn (at most 10 ms apart), so this
+/// covers 400,000 events per second; more are noise that repeats itself.
+pub const UPLINK: usize = 4096;
+
+/// One port's outgoing frames.
+#[derive(Default)]
+pub struct Egress {
+    /// Free frames to write into.
+    pub fresh: Vec<Frame>,
+    /// Written frames in order.
+    pub ready: Vec<Frame>,
+    /// Submitted frames that the kernel has not taken yet.
+    pub backlog: u32,
+}
+
+/// Sizes and times of one worker.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerLimits {
+    /// Packets that may be held.
+    pub hold_packets: usize,
+    /// How long a packet may be held, ns.
+    pub hold_ns: u64,
+    /// Longest frame, bytes.
+    pub frame_bytes: usize,
+}
+
+/// Frames that one burst may need on one port: each packet may become two fragments, and each of those that came
+/// before may have been answered by an ICMP error.
+pub const FRESH: usize = 2 * BURST + 16;
+
+/// All state of one worker.
+pub struct WorkerState {
+    /// Outgoing frames by port.
+    pub egress: Vec<Egress>,
+    /// Counts by port since the last settlement.
+    pub tallies: Vec<Tally>,
+    /// Packets that wait.
+    pub hold: HoldPool,
+    /// How long they may wait, ns.
+    pub hold_ns: u64,
+    /// Pinned flows.
+    pub flows: FlowTable,
+    /// At most one ICMP error per second and pair.
+    pub icmp: PairLimiter,
+    /// At most one ARP request or neighbour solicitation per second and neighbour.
+    pub solicit: PairLimiter,
+    /// Events for the conductor.
+    pub uplink: Uplink,
+    /// Whether anything was put into `uplink` since the flag was cleared.
+    pub uplink_rung: bool,
+    /// Monotonic time of the burst, ns.
+    pub now_ns: u64,
+    /// The held packet's key while one is stepped again, and whether it stays where it is.
+    pub(crate) replay: Option<HoldKey>,
+    pub(crate) replay_stays: bool,
+    /// Identification of outer IPv4 headers that may be fragmented.
+    pub(crate) identification: u16,
+    pub(crate) scratch: Vec<u8>,
+    /// The held packet being stepped again.
+    pub(crate) held_copy: Vec<u8>,
+}
+
+impl WorkerState {
+    /// State for a gateway of `ports` ports; allocates everything it will ever need.
+    pub fn new(ports: usize, limits: &WorkerLimits, uplink: Uplink) -> WorkerState {
+        let egress = || Egress { fresh: Vec::with_capacity(2 * FRESH), ready: Vec::with_capacity(2 * FRESH), backlog: 0 };
+        WorkerState {
+            egress: (0..ports).map(|_| egress()).collect(),
+            tallies: vec![Tally::default(); ports],
+            hold: HoldPool::new(limits.hold_packets, limits.frame_bytes),
+            hold_ns: limits.hold_ns,
+            flows: FlowTable::new(),
+            icmp: PairLimiter::new(1024),
+            solicit: PairLimiter::new(1024),
+            uplink,
+            uplink_rung: false,
+            now_ns: 0,
+            replay: None,
+            replay_stays: false,
+            identification: 0,
+            // Two fragments, or one echo reply.
+            scratch: vec![0; 2 * limits.frame_bytes.max(2048)],
+            held_copy: Vec::with_capacity(limits.frame_bytes.max(2048)),
+        }
+    }
+
+    /// Counts on a port; a port that does not exist is counted on the first.
+    #[inline]
+    pub fn tally(&mut self, port: u16) -> &mut Tally {
+        let at = if usize::from(port) < self.tallies.len() { usize::from(port) } else { 0 };
+        &mut self.tallies[at]
+    }
+}

@@ -1,0 +1,251 @@
+//! What a packet is looked up in: the rows, and one burst's view of them.
+//!
+//! An inner address leads through the EID table to a row of [`EidValue`]; a remote one leads on to a locator set
+//! ([`SetRow`]), an adjacency ([`AdjacencyRow`], the prebuilt outer header) and a next hop ([`HopRow`]).
+//! Rows are immutable; the conductor replaces them and the readers enter once per burst.
+
+use crate::layout::Layout;
+use std::net::IpAddr;
+use std::sync::Arc;
+use sterna_shm::{MAX_LOCATORS, PRIORITY_NEVER};
+use sterna_table::{CellsReader, Domain, EidReader, Guard, PublishedReader, Reader};
+use sterna_wire::{Family, Mac, addr_bytes};
+
+/// A VLAN in table rows: 0 is untagged.
+pub type Tag = u16;
+
+/// What the EID table says of a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EidBody {
+    /// Reached through the underlay by a locator set.
+    Remote {
+        /// Set row.
+        set: u32,
+    },
+    /// Known not to exist, or not to be reached by LISP.
+    Negative {
+        /// The mapping says "forward natively".
+        native: bool,
+    },
+    /// A prefix served at this site; the agent's neighbour entry is not known (yet).
+    Served {
+        /// Eid-side port.
+        port: u16,
+        /// VLAN of the port, 0 for untagged.
+        vlan: Tag,
+        /// Inner router in front of the prefix; its own neighbour entry is an [`EidBody::Agent`].
+        via: Option<IpAddr>,
+    },
+    /// A host attached here, resolved.
+    Agent {
+        /// Eid-side port.
+        port: u16,
+        /// VLAN of the port, 0 for untagged.
+        vlan: Tag,
+        /// The host's address on that port.
+        mac: Mac,
+    },
+}
+
+/// One value of the EID table: the row and the channel session that confirmed it last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EidValue {
+    /// What the table says.
+    pub body: EidBody,
+    /// Number of the channel session that wrote the entry (sweep after a resync).
+    pub session: u32,
+}
+
+const _: () = assert!(std::mem::size_of::<EidValue>() <= 32, "an EID entry is one cache line");
+
+/// Slots by which a flow hash picks a locator; 128 give weights to within 1 %.
+pub const SLOTS: usize = 128;
+
+/// One locator of a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LocatorRow {
+    /// Adjacency row.
+    pub adjacency: u32,
+    /// [`address_tag`] of the remote RLOC: most source checks end at this comparison.
+    pub tag: u32,
+    /// Priority, lower is better, 255 never for sending.
+    pub priority: u8,
+    /// Weight among equal priorities.
+    pub weight: u8,
+    /// False while the control plane knows the path to be down.
+    pub usable: bool,
+}
+
+/// A locator set as the packets need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct SetRow {
+    /// Flow hash modulo [`SLOTS`] to locator; meaningless while `pickable` is 0.
+    pub slots: [u8; SLOTS],
+    /// All locators, in the order of the control plane.
+    pub locators: [LocatorRow; MAX_LOCATORS],
+    /// How many locators there are.
+    pub count: u8,
+    /// How many of them the slots name; 0 means no usable locator.
+    pub pickable: u8,
+    /// Largest inner packet that every usable locator carries, bytes.
+    pub payload_mtu: u16,
+    /// Grows with every change of this set, so that a pinned flow notices.
+    pub generation: u32,
+}
+
+impl SetRow {
+    /// The locators in use.
+    pub fn locators(&self) -> &[LocatorRow] {
+        &self.locators[..usize::from(self.count)]
+    }
+
+    /// Whether a locator may be picked for sending.
+    pub fn is_usable(&self, index: usize) -> bool {
+        self.locators().get(index).is_some_and(|l| l.usable && l.priority != PRIORITY_NEVER)
+    }
+}
+
+/// Bytes of the longest outer header behind Ethernet: IPv6, UDP, LISP.
+pub const OUTER_MAX: usize = 40 + 8 + 8;
+
+/// The prebuilt outer header of one pair of RLOCs.
+///
+/// A crypto context will stand here (design section 10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct AdjacencyRow {
+    /// Outer IP, UDP and LISP headers with lengths, TTL and TOS zero.
+    pub header: [u8; OUTER_MAX],
+    /// Bytes of `header` in use: 36 or 56.
+    pub header_len: u8,
+    /// Outer family.
+    pub family: Family,
+    /// IPv6 outer: send a UDP checksum.
+    pub udp_checksum: bool,
+    /// IPv4: one's-complement sum of the header as it stands in `header`.
+    pub partial_sum: u32,
+    /// Next-hop row.
+    pub next_hop: u32,
+    /// Path MTU of the underlay, IP level, bytes.
+    pub mtu: u16,
+    /// The remote RLOC, as [`addr_bytes`].
+    pub remote: [u8; 16],
+}
+
+impl AdjacencyRow {
+    /// Largest inner packet that fits, bytes.
+    pub fn payload_mtu(&self) -> u16 {
+        self.mtu.saturating_sub(u16::from(self.header_len))
+    }
+}
+
+/// The Ethernet step towards an underlay next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HopRow {
+    /// Rloc-side port.
+    pub port: u16,
+    /// Our address there.
+    pub source: Mac,
+    /// The next hop's address; `None` while the kernel resolves it.
+    pub destination: Option<Mac>,
+}
+
+/// Short fingerprint of an address.
+pub fn address_tag(address: &[u8; 16]) -> u32 {
+    let word = |i: usize| u32::from_be_bytes([address[i], address[i + 1], address[i + 2], address[i + 3]]);
+    word(0) ^ word(4).rotate_left(7) ^ word(8).rotate_left(14) ^ word(12).rotate_left(21)
+}
+
+/// Whether `outer_source` is a locator of the set (design section 5, source check).
+pub fn set_has_locator(view: &View<'_>, set: &SetRow, family: Family, outer_source: &[u8; 16]) -> bool {
+    let tag = address_tag(outer_source);
+    set.locators().iter().any(|locator| {
+        locator.tag == tag
+            && view
+                .adjacency(locator.adjacency)
+                .is_some_and(|row| row.family == family && row.remote == *outer_source)
+    })
+}
+
+/// The readers' ends of all tables; cheap to clone, one per worker.
+#[derive(Clone)]
+pub struct Tables {
+    /// EIDs of all groups.
+    pub eids: EidReader<EidValue>,
+    /// Locator sets.
+    pub sets: CellsReader<SetRow>,
+    /// Prebuilt outer headers.
+    pub adjacencies: CellsReader<AdjacencyRow>,
+    /// Underlay next hops.
+    pub hops: CellsReader<HopRow>,
+    /// Ports, groups, own RLOCs and settings.
+    pub layout: PublishedReader<Layout>,
+    /// Where readers register.
+    pub domain: Arc<Domain>,
+}
+
+impl Tables {
+    /// One burst's view; dropping it is the burst boundary.
+    pub fn view<'t>(&'t self, reader: &'t mut Reader) -> View<'t> {
+        let guard = reader.enter();
+        View { tables: self, guard }
+    }
+}
+
+/// The tables as one burst sees them.
+pub struct View<'t> {
+    tables: &'t Tables,
+    /// Proof that what was seen is not freed yet.
+    pub guard: Guard<'t>,
+}
+
+impl View<'_> {
+    /// Ports, groups and settings.
+    pub fn layout(&self) -> &Layout {
+        self.tables.layout.load(&self.guard)
+    }
+
+    /// The EID table.
+    pub fn eids(&self) -> &EidReader<EidValue> {
+        &self.tables.eids
+    }
+
+    /// A locator set.
+    pub fn set(&self, id: u32) -> Option<&SetRow> {
+        self.tables.sets.get(&self.guard, id)
+    }
+
+    /// An adjacency.
+    pub fn adjacency(&self, id: u32) -> Option<&AdjacencyRow> {
+        self.tables.adjacencies.get(&self.guard, id)
+    }
+
+    /// A next hop.
+    pub fn hop(&self, id: u32) -> Option<&HopRow> {
+        self.tables.hops.get(&self.guard, id)
+    }
+
+    /// The longest match for one address.
+    pub fn longest(&self, iid: u32, address: IpAddr) -> Option<EidBody> {
+        let question = question(iid, Family::of(address), &addr_bytes(address));
+        self.tables.eids.lookup(&self.guard, question).map(|found| found.value.body)
+    }
+}
+
+/// A lookup question from an address in [`addr_bytes`] form.
+pub fn question(iid: u32, family: Family, address: &[u8; 16]) -> sterna_table::Question {
+    let word = |i: usize| {
+        u64::from_be_bytes([
+            address[i],
+            address[i + 1],
+            address[i + 2],
+            address[i + 3],
+            address[i + 4],
+            address[i + 5],
+            address[i + 6],
+            address[i + 7],
+        ])
+    };
+    sterna_table::Question { iid, family, addr: [word(0), word(8)] }
+}
