@@ -12,6 +12,8 @@
 //!
 //! Nothing here allocates after start, blocks on the control plane, or ends because of a packet.
 
+#![forbid(unsafe_code)]
+
 pub mod counters;
 pub mod verdict;
 
@@ -46,5 +48,6 @@ pub mod attached;
 pub mod rows;
 
 pub mod conductor;
+pub mod rig;
 pub mod start;
 pub mod worker;

@@ -133,7 +133,12 @@ impl Worker {
 
     /// One look at every port; true if anything was there.
     pub fn turn(&mut self) -> bool {
-        self.state.now_ns = now_ns();
+        self.turn_at(now_ns())
+    }
+
+    /// The same at a given monotonic time, ns: tests and benches bring their own clock.
+    pub fn turn_at(&mut self, now_ns: u64) -> bool {
+        self.state.now_ns = now_ns;
         let mut busy = false;
         for at in 0..self.ports.len() {
             busy |= self.serve(at);

@@ -1,1 +1,2 @@
+#![forbid(unsafe_code)]
 //! Placeholder while the workspace is laid.

@@ -1,1 +1,29 @@
-//! Placeholder while the workspace is laid.
+//! A network in namespaces, with real Linux hosts at its ends and a witness in its middle.
+//!
+//! [`Lab::build`](lab::Lab::build) makes the two sites of [`two_sites`]: hosts, bridges, a routed underlay,
+//! and in each gateway's namespace the gateway's two processes ([`gateway`]), or the kernel's own forwarding
+//! in their place, by which the lab's own measurement is tested. Hosts send the [`traffic`], the [`witness`]
+//! in the underlay counts what really passes, and a [`scenario`] puts them together into one [`report`] with
+//! figures and a verdict. Every scenario has a negative control: the same run with the feature in question
+//! taken out of the config, which must fail.
+//!
+//! Nothing is left behind: [`lab::Lab::down`] clears what was made and looks again whether it is gone, also
+//! after a panic or Ctrl-C ([`interrupt`]), and [`leftovers`] finds by name what a killed run left.
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod error;
+pub mod gateway;
+pub mod identity;
+pub mod interrupt;
+pub mod lab;
+pub mod leftovers;
+pub mod namespace;
+pub mod report;
+pub mod requirements;
+pub mod scenario;
+pub mod thread;
+pub mod traffic;
+pub mod two_sites;
+pub mod wiring;
+pub mod witness;

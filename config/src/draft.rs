@@ -1,0 +1,206 @@
+//! The whole file as far as it could be read: what the rules look at.
+
+use toml::de::DeTable;
+
+use crate::field::{Field, Kind, Need, Section};
+use crate::finding::{At, Located};
+use crate::tree::{Listed, Node};
+use crate::{Config, Side, dataplane, gateway, group, mapping, paths, port, rloc};
+
+/// The file itself.
+pub(crate) static SECTION: Section = Section {
+    name: "the file",
+    meaning: "one gateway's configuration",
+    fields: &[
+        Field {
+            key: "gateway",
+            kind: Kind::Table(&gateway::SECTION),
+            need: Need::Required,
+            meaning: "who this box is",
+            example: "{ name = \"gw-a\" }",
+        },
+        Field {
+            key: "dataplane",
+            kind: Kind::Table(&dataplane::SECTION),
+            need: Need::Optional("the defaults"),
+            meaning: "the workers, their sizes and the header rules",
+            example: "{ cores = [1] }",
+        },
+        Field {
+            key: "paths",
+            kind: Kind::Table(&paths::SECTION),
+            need: Need::Optional("the defaults"),
+            meaning: "where a running gateway keeps its sockets and pins",
+            example: "{ run_dir = \"/run/sterna/gw-a\" }",
+        },
+        Field {
+            key: "port",
+            kind: port::LIST,
+            need: Need::Required,
+            meaning: "the interfaces that the dataplane takes over",
+            example: "[{ name = \"eth1\", side = \"eid\" }]",
+        },
+        Field {
+            key: "rloc",
+            kind: rloc::LIST,
+            need: Need::Required,
+            meaning: "our own locators",
+            example: "[{ address = \"192.0.2.1\" }]",
+        },
+        Field {
+            key: "group",
+            kind: group::LIST,
+            need: Need::Required,
+            meaning: "the agent groups with members here",
+            example: "[{ iid = 100, ... }]",
+        },
+        Field {
+            key: "mapping",
+            kind: mapping::LIST,
+            need: Need::Optional("none"),
+            meaning: "EIDs whose locators are known from the file",
+            example: "[{ iid = 100, eid = \"10.1.2.0/24\", rlocs = [{ address = \"192.0.2.2\" }] }]",
+        },
+    ],
+    reserved: &[
+        ("mapping_system", "resolving EIDs by a mapping system"),
+        ("site", "the map-server role"),
+        ("class", "context classes"),
+        ("policy", "choosing a context class"),
+        ("consent", "trust between agents"),
+        ("metrics", "Prometheus"),
+        ("log", "logging to a file"),
+    ],
+};
+
+/// The whole file as far as it could be read.
+pub(crate) struct Draft {
+    pub gateway: gateway::Draft,
+    pub dataplane: dataplane::Draft,
+    pub paths: paths::Draft,
+    pub ports: Listed<port::Draft>,
+    pub rlocs: Listed<rloc::Draft>,
+    pub groups: Listed<group::Draft>,
+    pub mappings: Listed<mapping::Draft>,
+}
+
+impl Draft {
+    pub fn read(table: &DeTable<'_>) -> Draft {
+        let root = Node {
+            section: &SECTION,
+            table,
+            at: At::default(),
+        };
+        Draft {
+            gateway: root.table("gateway", &gateway::SECTION, gateway::Draft::read),
+            dataplane: root.table("dataplane", &dataplane::SECTION, dataplane::Draft::read),
+            paths: root.table("paths", &paths::SECTION, paths::Draft::read),
+            ports: root.tables("port", &port::SECTION, port::Draft::read),
+            rlocs: root.tables("rloc", &rloc::SECTION, rloc::Draft::read),
+            groups: root.tables("group", &group::SECTION, group::Draft::read),
+            mappings: root.tables("mapping", &mapping::SECTION, mapping::Draft::read),
+        }
+    }
+
+    /// The place of the port with this name.
+    pub fn port_index(&self, name: &str) -> Option<usize> {
+        self.ports
+            .entries
+            .iter()
+            .position(|port| port.value.name.as_ref().is_some_and(|n| n.value == name))
+    }
+
+    /// The port with this name.
+    pub fn port(&self, name: &str) -> Option<&Located<port::Draft>> {
+        self.port_index(name)
+            .and_then(|index| self.ports.entries.get(index))
+    }
+
+    /// Whether every port's name is known, so that another name is surely wrong.
+    pub fn port_names_known(&self) -> bool {
+        self.ports.whole && self.ports.entries.iter().all(|port| port.value.name.is_some())
+    }
+
+    /// The indices of the ports that may carry locators; nothing when a side is not known.
+    pub fn rloc_ports(&self) -> Option<Vec<usize>> {
+        let sides: Option<Vec<Side>> = self
+            .ports
+            .entries
+            .iter()
+            .map(|port| port.value.side.as_ref().map(|side| side.value))
+            .collect();
+        let indices = sides?
+            .into_iter()
+            .enumerate()
+            .filter(|(_, side)| side.is_rloc())
+            .map(|(index, _)| index);
+        self.ports.whole.then(|| indices.collect())
+    }
+
+    /// The index of the port that a locator of ours is reached by: the one named, else the only rloc-side one.
+    pub fn rloc_port(&self, rloc: &rloc::Draft) -> Option<usize> {
+        match &rloc.port.as_ref()?.value {
+            Some(name) => self.port_index(name),
+            None => match self.rloc_ports()?.as_slice() {
+                [only] => Some(*only),
+                _ => None,
+            },
+        }
+    }
+
+    /// The typed configuration; nothing when anything was bad.
+    pub fn finish(self) -> Option<Config> {
+        let rloc_ports: Vec<_> = self
+            .rlocs
+            .entries
+            .iter()
+            .map(|rloc| self.rloc_port(&rloc.value))
+            .collect();
+        let group_ports: Vec<_> = self
+            .groups
+            .entries
+            .iter()
+            .map(|group| {
+                group
+                    .value
+                    .port
+                    .as_ref()
+                    .and_then(|port| self.port_index(&port.value))
+            })
+            .collect();
+        let gateway = self.gateway.finish()?;
+        let dataplane = self.dataplane.finish()?;
+        let workers = dataplane.cores.len();
+        Some(Config {
+            paths: self.paths.finish(&gateway.name)?,
+            gateway,
+            dataplane,
+            ports: all(self
+                .ports
+                .into_values()?
+                .into_iter()
+                .map(|port| port.finish(workers)))?,
+            rlocs: all(self
+                .rlocs
+                .into_values()?
+                .into_iter()
+                .zip(rloc_ports)
+                .map(|(rloc, port)| rloc.finish(port)))?,
+            groups: all(self
+                .groups
+                .into_values()?
+                .into_iter()
+                .zip(group_ports)
+                .map(|(group, port)| group.finish(port)))?,
+            mappings: all(self
+                .mappings
+                .into_values()?
+                .into_iter()
+                .map(mapping::Draft::finish))?,
+        })
+    }
+}
+
+fn all<T>(parts: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    parts.collect()
+}

@@ -1,0 +1,111 @@
+//! The half that follows from the config: groups, own RLOCs, and what happens to each EID.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use sterna_config::{Config, OnNegative, Rloc};
+use sterna_shm::{Group, NegativeAction};
+use sterna_wire::{Family, Iid, Prefix};
+
+use super::{EidKey, EidWanted, LocatorKey, Ports, SetKey};
+
+/// Everything the config alone decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Site {
+    /// Our own RLOCs.
+    pub rlocs: BTreeSet<IpAddr>,
+    /// Groups attached here.
+    pub groups: BTreeMap<Iid, Group>,
+    /// What a negative answer means, per group.
+    pub on_negative: BTreeMap<Iid, NegativeAction>,
+    /// Configured EIDs.
+    pub eids: BTreeMap<EidKey, EidWanted>,
+    /// All locator sets the EIDs name.
+    pub sets: BTreeSet<SetKey>,
+}
+
+impl Site {
+    /// The site of `config` on a dataplane with these ports.
+    pub fn new(config: &Config, ports: &Ports) -> Self {
+        let mut site = Site {
+            rlocs: config.rlocs.iter().map(|rloc| rloc.address).collect(),
+            ..Site::default()
+        };
+        for mapping in &config.mappings {
+            let set = SetKey::new(mapping.rlocs.iter().map(locator).collect());
+            let key = EidKey {
+                iid: mapping.iid,
+                prefix: mapping.eid,
+            };
+            site.sets.insert(set.clone());
+            site.eids.insert(key, EidWanted::Remote(set));
+        }
+        // After the mappings: what is served here is never sent away.
+        for group in &config.groups {
+            site.group(group, ports);
+        }
+        site
+    }
+
+    fn group(&mut self, group: &sterna_config::Group, ports: &Ports) {
+        let action = match group.on_negative {
+            OnNegative::Drop => NegativeAction::Drop,
+            OnNegative::Native => NegativeAction::Native,
+        };
+        self.on_negative.insert(group.iid, action);
+        let Some(port) = ports.index(group.port) else {
+            return;
+        };
+        let record = Group {
+            iid: group.iid,
+            port,
+            vlan: group.vlan,
+            mac: group.mac,
+            gateway_v4: group.gateway_v4(),
+            gateway_v6: group.gateway_v6(),
+            dynamic: group.dynamic,
+            proxy_arp: group.proxy_arp,
+        };
+        self.groups.insert(group.iid, record);
+        for served in &group.eids {
+            let key = EidKey {
+                iid: group.iid,
+                prefix: served.prefix,
+            };
+            self.eids.insert(
+                key,
+                EidWanted::Local {
+                    port,
+                    vlan: group.vlan,
+                    via: served.via,
+                },
+            );
+        }
+    }
+
+    /// The longest configured prefix over an address.
+    pub fn covering(&self, iid: Iid, address: IpAddr) -> Option<(EidKey, &EidWanted)> {
+        (0..=Family::of(address).bits()).rev().find_map(|len| {
+            let key = EidKey {
+                iid,
+                prefix: Prefix::masked(address, len).ok()?,
+            };
+            self.eids.get(&key).map(|wanted| (key, wanted))
+        })
+    }
+}
+
+fn locator(rloc: &Rloc) -> LocatorKey {
+    let Rloc {
+        address,
+        priority,
+        weight,
+        udp_checksum,
+    } = *rloc;
+    LocatorKey {
+        remote: address,
+        priority,
+        weight,
+        udp_checksum,
+    }
+}

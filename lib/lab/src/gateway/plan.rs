@@ -1,0 +1,262 @@
+//! The config file of a gateway, written by the lab in the shape an operator would write.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::identity::LabId;
+use crate::requirements::BPF_DIR;
+use crate::two_sites::{Family, GROUPS, Host, Site, anycast_gateway, anycast_mac, eid_prefix, rloc};
+
+/// The group of the VLAN scenario: on the same port as group 100, behind a tag.
+pub const TAGGED_GROUP: u32 = 300;
+/// Its tag.
+pub const TAG: u16 = 30;
+
+/// A locator in a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Locator {
+    /// The RLOC.
+    pub address: IpAddr,
+    /// Lower is preferred, 255 is never sent to.
+    pub priority: u8,
+}
+
+/// `[[group]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupPlan {
+    /// Instance-ID.
+    pub iid: u32,
+    /// Name of the eid-side port.
+    pub port: String,
+    /// 802.1Q tag.
+    pub vlan: Option<u16>,
+    /// Prefixes served here.
+    pub eids: Vec<String>,
+    /// Whether agents come and go.
+    pub dynamic: bool,
+}
+
+/// `[[mapping]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappingPlan {
+    /// Instance-ID.
+    pub iid: u32,
+    /// EID-prefix at the other site.
+    pub eid: String,
+    /// The site's locators of the outer family.
+    pub locators: Vec<Locator>,
+}
+
+/// A whole gateway file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayPlan {
+    /// Where it stands.
+    pub site: Site,
+    /// Its name, unique on the machine.
+    pub name: String,
+    /// Its folder, for sockets and logs.
+    pub folder: PathBuf,
+    /// The core of its one worker.
+    pub core: usize,
+    /// Our own locators with the port of each.
+    pub rlocs: Vec<(IpAddr, String)>,
+    /// The groups.
+    pub groups: Vec<GroupPlan>,
+    /// The mappings of the other site.
+    pub mappings: Vec<MappingPlan>,
+}
+
+impl GatewayPlan {
+    /// The file of a site in the lab's ordinary state: everything right.
+    pub fn ordinary(id: &LabId, site: Site) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            site,
+            name: id.namespace(&site.gateway()),
+            folder: id.folder().join(site.gateway()),
+            core: if site == Site::A { 0 } else { cores - 1 },
+            rlocs: own_rlocs(site),
+            groups: GROUPS.iter().map(|iid| group(site, *iid)).collect(),
+            mappings: GROUPS
+                .iter()
+                .flat_map(|iid| mappings(site.other(), *iid))
+                .collect(),
+        }
+    }
+
+    /// Adds the tagged group at this site, with the agents of group 100 as its members, under `tag`.
+    pub fn add_tagged_group(&mut self, tag: u16) {
+        let mut tagged = group(self.site, TAGGED_GROUP);
+        "eid100".clone_into(&mut tagged.port);
+        tagged.vlan = Some(tag);
+        self.groups.push(tagged);
+        self.mappings.extend(mappings(self.site.other(), TAGGED_GROUP));
+    }
+
+    /// Where the two planes meet, and the API is served.
+    pub fn run_dir(&self) -> PathBuf {
+        self.folder.join("run")
+    }
+
+    /// The control plane's API.
+    pub fn control_socket(&self) -> PathBuf {
+        self.run_dir().join("control.sock")
+    }
+
+    /// The config file.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.join("gateway.toml")
+    }
+
+    /// Where its XDP links are pinned.
+    pub fn pin_dir(&self) -> PathBuf {
+        PathBuf::from(BPF_DIR).join("sterna").join(&self.name)
+    }
+
+    /// The file's text.
+    pub fn render(&self) -> String {
+        let mut text = format!(
+            "[gateway]\nname = \"{}\"\nroles = [\"xtr\"]\n\n[dataplane]\ncores = [{}]\nmax_eids = 65_536\n\
+             max_sets = 1024\n\n[paths]\nrun_dir = \"{}\"\npin_dir = \"{}\"\n",
+            self.name,
+            self.core,
+            self.run_dir().display(),
+            self.pin_dir().display()
+        );
+        for (port, side) in self.ports() {
+            push(
+                &mut text,
+                format_args!("\n[[port]]\nname = \"{port}\"\nside = \"{side}\"\n"),
+            );
+        }
+        for (address, port) in &self.rlocs {
+            push(
+                &mut text,
+                format_args!("\n[[rloc]]\naddress = \"{address}\"\nport = \"{port}\"\n"),
+            );
+        }
+        for group in &self.groups {
+            group.render(&mut text);
+        }
+        for mapping in &self.mappings {
+            mapping.render(&mut text);
+        }
+        text
+    }
+
+    fn ports(&self) -> Vec<(String, &'static str)> {
+        let eid = GROUPS.iter().map(|iid| (format!("eid{iid}"), "eid"));
+        let rloc = (0..2).map(|link| (format!("rloc{link}"), "rloc"));
+        eid.chain(rloc).collect()
+    }
+}
+
+impl GroupPlan {
+    fn render(&self, text: &mut String) {
+        let gateways: Vec<String> = Family::BOTH
+            .iter()
+            .map(|family| anycast_gateway(*family))
+            .map(|(address, length)| format!("\"{address}/{length}\""))
+            .collect();
+        let eids: Vec<String> = self.eids.iter().map(|eid| format!("\"{eid}\"")).collect();
+        let mac: Vec<String> = anycast_mac(self.iid)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let vlan = self.vlan.map(|tag| format!("vlan = {tag}\n")).unwrap_or_default();
+        push(
+            text,
+            format_args!(
+                "\n[[group]]\niid = {}\nname = \"group-{}\"\nport = \"{}\"\n{vlan}gateway = [{}]\nmac = \"{}\"\n\
+                 eids = [{}]\ndynamic = {}\n",
+                self.iid,
+                self.iid,
+                self.port,
+                gateways.join(", "),
+                mac.join(":"),
+                eids.join(", "),
+                self.dynamic
+            ),
+        );
+    }
+}
+
+impl MappingPlan {
+    fn render(&self, text: &mut String) {
+        let rlocs: Vec<String> = self
+            .locators
+            .iter()
+            .map(|l| {
+                format!(
+                    "{{ address = \"{}\", priority = {}, weight = 100 }}",
+                    l.address, l.priority
+                )
+            })
+            .collect();
+        push(
+            text,
+            format_args!(
+                "\n[[mapping]]\niid = {}\neid = \"{}\"\nrlocs = [{}]\n",
+                self.iid,
+                self.eid,
+                rlocs.join(", ")
+            ),
+        );
+    }
+}
+
+fn push(text: &mut String, part: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = text.write_fmt(part);
+}
+
+fn own_rlocs(site: Site) -> Vec<(IpAddr, String)> {
+    (0..2)
+        .flat_map(|link| Family::BOTH.map(|family| (rloc(site, link, family), format!("rloc{link}"))))
+        .collect()
+}
+
+fn group(site: Site, iid: u32) -> GroupPlan {
+    let eids = Family::BOTH
+        .iter()
+        .flat_map(|inner| Family::BOTH.map(|outer| eid_prefix(site, *inner, outer)))
+        .collect();
+    // One group of each kind: agents that come and go, and prefixes that are simply here.
+    GroupPlan {
+        iid,
+        port: format!("eid{iid}"),
+        vlan: None,
+        eids,
+        dynamic: iid == GROUPS[0],
+    }
+}
+
+/// The mappings of a site: link 0 is preferred, link 1 stands by.
+fn mappings(site: Site, iid: u32) -> Vec<MappingPlan> {
+    let mut mappings = Vec::new();
+    for inner in Family::BOTH {
+        for outer in Family::BOTH {
+            let locators = (0..2)
+                .map(|link| Locator {
+                    address: rloc(site, link, outer),
+                    priority: link + 1,
+                })
+                .collect();
+            mappings.push(MappingPlan {
+                iid,
+                eid: eid_prefix(site, inner, outer),
+                locators,
+            });
+        }
+    }
+    mappings
+}
+
+/// Every address of a host, the order of [`eid_prefix`].
+pub fn eids_of(host: Host) -> Vec<IpAddr> {
+    Family::BOTH
+        .iter()
+        .flat_map(|inner| Family::BOTH.map(|outer| host.eid(*inner, outer)))
+        .collect()
+}

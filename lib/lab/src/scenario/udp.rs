@@ -1,0 +1,45 @@
+//! UDP at a stated rate, one way, with a sink that keeps account.
+
+use crate::error::Result;
+use crate::traffic::stream::{Stream, StreamPlan};
+use crate::two_sites::{Family, Host, Site};
+
+use super::{Outcome, Run};
+
+/// Packets per second.
+const RATE: u32 = 10_000;
+/// Two seconds of them.
+const COUNT: u64 = 20_000;
+/// Payload bytes.
+const SIZE: usize = 1000;
+
+pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
+    let (from, to) = (Host::new(Site::B, 2), Host::new(Site::A, 2));
+    let plan = StreamPlan {
+        source: from.eid(Family::V6, Family::V6),
+        target: to.eid(Family::V6, Family::V6),
+        port: 5002,
+        group: from.iid(),
+        rate: RATE,
+        count: COUNT,
+        size: SIZE,
+    };
+    let (tally, took) = Stream::start(&run.lab.host(from), &run.lab.host(to), plan)?.finish()?;
+    run.count(&tally);
+    let seconds = took.as_secs_f64();
+    let rate = tally.offered as f64 / seconds;
+    run.figure("udp_rate_pps", rate.round());
+    // A sender that could not keep its rate has not shown what it stated.
+    let on_time = rate > f64::from(RATE) * 0.98;
+    Ok(Outcome::new(
+        tally.is_perfect() && on_time,
+        format!(
+            "{} -> {}: {RATE} packets/s of {SIZE} bytes stated, {rate:.0} sent for {seconds:.1} s; {tally}; \
+             delay median {:.2} ms, 99 % {:.2} ms",
+            from.name(),
+            to.name(),
+            f64::from(tally.delay_p50_us) / 1000.0,
+            f64::from(tally.delay_p99_us) / 1000.0
+        ),
+    ))
+}

@@ -1,0 +1,158 @@
+//! One-way UDP at a stated rate into a sink that keeps account.
+
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use super::ledger::{Ledger, Tally};
+use super::pace::Pace;
+use super::payload::{HEADER, Payload};
+use super::probe::udp;
+use crate::error::{LabError, Result};
+use crate::interrupt;
+use crate::namespace::Namespace;
+use crate::thread;
+
+/// How long the sink waits for the last packets.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// What to send, from where to where.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamPlan {
+    /// Our address.
+    pub source: IpAddr,
+    /// The sink's address.
+    pub target: IpAddr,
+    /// The sink's port.
+    pub port: u16,
+    /// The sender's instance-ID.
+    pub group: u32,
+    /// Packets per second.
+    pub rate: u32,
+    /// How many.
+    pub count: u64,
+    /// Payload bytes.
+    pub size: usize,
+}
+
+/// A stream that is running.
+#[derive(Debug)]
+pub struct Stream {
+    sent: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    sender: JoinHandle<Duration>,
+    sink: JoinHandle<Ledger>,
+}
+
+impl Stream {
+    /// Opens the sink in `to`, the sender in `from`, and begins.
+    ///
+    /// # Errors
+    /// When an address is not there.
+    pub fn start(from: &Namespace, to: &Namespace, plan: StreamPlan) -> Result<Self> {
+        let what = || {
+            LabError::io(format!(
+                "opening a stream from {} to {}",
+                plan.source, plan.target
+            ))
+        };
+        let sink = to
+            .run(|| udp(SocketAddr::new(plan.target, plan.port)))?
+            .map_err(what())?;
+        let source = from.run(|| open_source(&plan))?.map_err(what())?;
+        let (sent, stop): (Arc<AtomicU64>, Arc<AtomicBool>) = Default::default();
+        let pace = Pace::begin(plan.rate);
+        let sink = {
+            let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
+            thread::start("stream sink", move || drain(&sink, &plan, pace, &sent, &stop))?
+        };
+        let sender = {
+            let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
+            thread::start("stream tx", move || send(&source, &plan, pace, &sent, &stop))?
+        };
+        Ok(Self {
+            sent,
+            stop,
+            sender,
+            sink,
+        })
+    }
+
+    /// Runs to the end; the account, and how long sending took.
+    ///
+    /// # Errors
+    /// [`LabError::Interrupted`], or when a thread panicked.
+    pub fn finish(self) -> Result<(Tally, Duration)> {
+        while !self.sender.is_finished() {
+            if interrupt::requested() {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let took = thread::join(self.sender)?;
+        self.stop.store(true, Ordering::Relaxed);
+        let ledger = thread::join(self.sink)?;
+        interrupt::check()?;
+        Ok((ledger.close(self.sent.load(Ordering::Relaxed)), took))
+    }
+}
+
+fn open_source(plan: &StreamPlan) -> io::Result<Socket> {
+    let socket = udp(SocketAddr::new(plan.source, 0))?;
+    socket.connect(&SocketAddr::new(plan.target, plan.port).into())?;
+    Ok(socket)
+}
+
+fn send(socket: &Socket, plan: &StreamPlan, pace: Pace, sent: &AtomicU64, stop: &AtomicBool) -> Duration {
+    let start = Instant::now();
+    let mut packet = vec![0; plan.size.max(HEADER)];
+    for sequence in 0..plan.count {
+        let due = pace.wait(sequence);
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
+        Payload {
+            group: plan.group,
+            sequence,
+            due_ns,
+            answerer: 0,
+        }
+        .emit(&mut packet);
+        // What the kernel refuses to send was offered all the same, and will be found lost.
+        let _ = socket.send(&packet);
+        sent.store(sequence + 1, Ordering::Relaxed);
+    }
+    start.elapsed()
+}
+
+fn drain(mut sink: &Socket, plan: &StreamPlan, pace: Pace, sent: &AtomicU64, stop: &AtomicBool) -> Ledger {
+    let mut ledger = Ledger::default();
+    let mut buffer = vec![0; 2048];
+    let mut stopped: Option<Instant> = None;
+    loop {
+        if let Ok(length) = sink.read(&mut buffer) {
+            match Payload::parse(&buffer[..length]) {
+                Ok(payload) if payload.group != plan.group => ledger.stray(),
+                Ok(payload) if length == plan.size.max(HEADER) => {
+                    ledger.arrived(payload.sequence, pace.since(payload.due_ns));
+                }
+                Ok(_) | Err(_) => ledger.changed(),
+            }
+        }
+        if stopped.is_none() && stop.load(Ordering::Relaxed) {
+            stopped = Some(Instant::now());
+        }
+        if let Some(since) = stopped {
+            let all = ledger.delivered() >= sent.load(Ordering::Relaxed);
+            if since.elapsed() > GRACE || all && since.elapsed() > Duration::from_millis(40) {
+                return ledger;
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What the underlay really carried, seen by programs that are not ours.
+//!
+//! tcpdump captures every frame that enters the core router ([`capture`]); we count each of them by the few
+//! fields that matter ([`sight`]), independently of the parsers under test; tshark judges a sample of every
+//! step byte by byte ([`judge`]). A witness that missed a frame does not testify.
+
+pub mod capture;
+pub mod judge;
+pub mod sight;

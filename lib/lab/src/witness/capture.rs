@@ -1,0 +1,232 @@
+//! tcpdump in the core router, read as it writes.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use pcap_file::pcap::{PcapReader, PcapWriter};
+use rustix::process::{Pid, Signal};
+
+use super::sight::{Sightings, look};
+use crate::error::{LabError, Result};
+use crate::interrupt;
+use crate::namespace::Namespace;
+use crate::thread;
+
+/// Bytes kept of a frame: whole pings with every header, so that tshark can check their sums.
+const SNAP: &str = "200";
+/// The kernel's room for frames that tcpdump has not read yet, KiB.
+const BUFFER: &str = "65536";
+/// LISP packets that tshark gets to judge out of every step; it reads some 20,000 packets a second.
+pub const SAMPLE_PER_STEP: u64 = 2000;
+/// How long tcpdump may take to begin.
+const START: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+struct State {
+    sightings: Sightings,
+    sampled: u64,
+    quota: u64,
+    fault: Option<String>,
+}
+
+/// The running witness.
+#[derive(Debug)]
+pub struct Witness {
+    child: Child,
+    state: Arc<Mutex<State>>,
+    reader: Option<JoinHandle<()>>,
+    speaker: Option<JoinHandle<Vec<String>>>,
+    sample: PathBuf,
+}
+
+/// What the witness says in the end.
+#[derive(Clone, Debug)]
+pub struct Testimony {
+    /// Every frame, counted.
+    pub sightings: Sightings,
+    /// The file with the sample for tshark.
+    pub sample: PathBuf,
+    /// Frames in that file.
+    pub sampled: u64,
+}
+
+impl Witness {
+    /// Starts capturing what enters `namespace` on any interface; `known` are the instance-IDs in use.
+    ///
+    /// # Errors
+    /// When tcpdump cannot be started or does not begin.
+    pub fn start(namespace: &Namespace, folder: &Path, known: &[u32]) -> Result<Self> {
+        let sample = folder.join("witness.pcap");
+        let mut command = Command::new("tcpdump");
+        command
+            .args([
+                "-i",
+                "any",
+                "-Q",
+                "in",
+                "-n",
+                "-U",
+                "--immediate-mode",
+                "-y",
+                "LINUX_SLL2",
+            ])
+            .args(["-s", SNAP, "-B", BUFFER, "-w", "-"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = namespace.spawn(command)?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let state = Arc::new(Mutex::new(State {
+            quota: SAMPLE_PER_STEP,
+            ..State::default()
+        }));
+        let mut witness = Self {
+            child,
+            state,
+            reader: None,
+            speaker: None,
+            sample,
+        };
+        if let (Some(stdout), Some(stderr)) = (stdout, stderr) {
+            witness.listen(stdout, stderr, known)?;
+        }
+        Ok(witness)
+    }
+
+    fn listen(&mut self, stdout: ChildStdout, stderr: ChildStderr, known: &[u32]) -> Result<()> {
+        let (ready, begun) = std::sync::mpsc::channel();
+        self.speaker = Some(thread::start("witness stderr", move || {
+            let lines = BufReader::new(stderr).lines().map_while(std::io::Result::ok);
+            lines
+                .inspect(|line| {
+                    if line.contains("listening on") {
+                        // Nobody waits any more when this fails.
+                        let _ = ready.send(());
+                    }
+                })
+                .collect()
+        })?);
+        let (state, path, known) = (Arc::clone(&self.state), self.sample.clone(), known.to_vec());
+        self.reader = Some(thread::start("witness", move || {
+            if let Err(error) = read(stdout, &path, &known, &state) {
+                lock(&state).fault = Some(error.to_string());
+            }
+        })?);
+        interrupt::wait_for("the start of tcpdump", START, || Ok(begun.try_recv().ok()))
+    }
+
+    /// Everything seen up to now.
+    pub fn sightings(&self) -> Sightings {
+        lock(&self.state).sightings.clone()
+    }
+
+    /// A new step begins: the next frames go to tshark again.
+    pub fn begin_step(&self) {
+        lock(&self.state).quota = SAMPLE_PER_STEP;
+    }
+
+    /// Waits until nothing new has been seen for a moment, then gives what was.
+    ///
+    /// # Errors
+    /// [`LabError::Interrupted`].
+    pub fn settle(&self) -> Result<Sightings> {
+        let mut before = self.sightings();
+        loop {
+            interrupt::sleep(Duration::from_millis(60))?;
+            let now = self.sightings();
+            // Kernels may probe their neighbours at any time: only LISP must have come to rest.
+            if now.lisp == before.lisp && now.clear == before.clear {
+                return Ok(now);
+            }
+            before = now;
+        }
+    }
+
+    /// Ends the capture.
+    ///
+    /// # Errors
+    /// [`LabError::Witness`] when the kernel dropped frames before tcpdump had them, or counts disagree.
+    pub fn stop(mut self) -> Result<Testimony> {
+        self.end()?;
+        let words = match self.speaker.take() {
+            Some(speaker) => thread::join(speaker)?,
+            None => Vec::new(),
+        };
+        let state = lock(&self.state);
+        if let Some(fault) = &state.fault {
+            return Err(LabError::Witness(fault.clone()));
+        }
+        let dropped = said(&words, "dropped by kernel");
+        let captured = said(&words, "captured");
+        if dropped != Some(0) || captured != Some(state.sightings.frames) {
+            return Err(LabError::Witness(format!(
+                "tcpdump captured {captured:?} frames and the kernel dropped {dropped:?}; {} were counted",
+                state.sightings.frames
+            )));
+        }
+        Ok(Testimony {
+            sightings: state.sightings.clone(),
+            sample: self.sample.clone(),
+            sampled: state.sampled,
+        })
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // Interrupted, tcpdump flushes what it has and tells its counts.
+            let _ = rustix::process::kill_process(pid, Signal::INT);
+        }
+        self.child.wait().map_err(LabError::io("waiting for tcpdump"))?;
+        match self.reader.take() {
+            Some(reader) => thread::join(reader),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        // After `stop` there is nothing left to end and this only reaps.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.end();
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A panic elsewhere leaves whole numbers behind, nothing half-written.
+    state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The number at the beginning of tcpdump's line that ends with `what`.
+fn said(words: &[String], what: &str) -> Option<u64> {
+    let line = words
+        .iter()
+        .find(|line| line.contains(what) && !line.contains("listening"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn read(stdout: ChildStdout, sample: &Path, known: &[u32], state: &Mutex<State>) -> Result<()> {
+    let malformed = |error: pcap_file::PcapError| LabError::Witness(format!("tcpdump's output: {error}"));
+    let mut reader = PcapReader::new(stdout).map_err(malformed)?;
+    let file = File::create(sample).map_err(LabError::io(format!("making {}", sample.display())))?;
+    let mut writer = PcapWriter::with_header(BufWriter::new(file), reader.header()).map_err(malformed)?;
+    while let Some(packet) = reader.next_raw_packet() {
+        let packet = packet.map_err(malformed)?;
+        let sight = look(&packet.data);
+        let mut state = lock(state);
+        state.sightings.count(sight, known);
+        if state.quota > 0 {
+            state.quota -= 1;
+            state.sampled += 1;
+            drop(state);
+            writer.write_raw_packet(&packet).map_err(malformed)?;
+        }
+    }
+    Ok(())
+}

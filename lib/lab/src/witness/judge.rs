@@ -1,0 +1,102 @@
+//! tshark's verdict on the sample: LISP throughout, nothing malformed, every checksum that is there right.
+
+use crate::command;
+use crate::error::{LabError, Result};
+use crate::witness::capture::Testimony;
+
+/// What tshark found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Frames it read.
+    pub judged: u64,
+    /// Frames with a LISP data header.
+    pub lisp: u64,
+    /// Frames it calls malformed, or with a wrong checksum, inner or outer.
+    pub malformed: u64,
+}
+
+const FIELDS: [&str; 7] = [
+    "_ws.malformed",
+    "lisp-data.flags",
+    "ip.checksum.status",
+    "udp.checksum.status",
+    "tcp.checksum.status",
+    "icmp.checksum.status",
+    "icmpv6.checksum.status",
+];
+/// tshark's number for a checksum that does not fit.
+const BAD: &str = "0";
+
+/// Lets tshark read the sample.
+///
+/// # Errors
+/// When tshark fails, or read another number of frames than were written.
+pub fn judge(testimony: &Testimony) -> Result<Verdict> {
+    let path = testimony.sample.display().to_string();
+    let mut arguments = vec![
+        "-n",
+        "-r",
+        &path,
+        "-T",
+        "fields",
+        "-E",
+        "separator=;",
+        "-E",
+        "occurrence=a",
+    ];
+    for check in [
+        "ip.check_checksum:TRUE",
+        "udp.check_checksum:TRUE",
+        "tcp.check_checksum:TRUE",
+    ] {
+        arguments.extend(["-o", check]);
+    }
+    for field in FIELDS {
+        arguments.extend(["-e", field]);
+    }
+    let text = command::output("tshark", &arguments)?;
+    let mut verdict = Verdict::default();
+    for line in text.lines() {
+        verdict.add(line);
+    }
+    if verdict.judged != testimony.sampled {
+        return Err(LabError::Witness(format!(
+            "tshark read {} of {} frames of the sample",
+            verdict.judged, testimony.sampled
+        )));
+    }
+    Ok(verdict)
+}
+
+impl Verdict {
+    fn add(&mut self, line: &str) {
+        let mut columns = line.split(';');
+        let malformed = columns.next().is_some_and(|column| !column.is_empty());
+        let lisp = columns.next().is_some_and(|column| !column.is_empty());
+        let bad_sum = columns.any(|column| column.split(',').any(|status| status == BAD));
+        self.judged += 1;
+        self.lisp += u64::from(lisp);
+        self.malformed += u64::from(malformed || bad_sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_tshark_are_read() {
+        let mut verdict = Verdict::default();
+        for line in [";0x08;1,1;3;;1;", ";0x08;1,0;3;;1;", "1;0x08;1;3;;;", ";;;;;;1"] {
+            verdict.add(line);
+        }
+        assert_eq!(
+            verdict,
+            Verdict {
+                judged: 4,
+                lisp: 3,
+                malformed: 2
+            }
+        );
+    }
+}

@@ -1,0 +1,352 @@
+//! Control plane to dataplane: what the tables shall say.
+//!
+//! Updates are idempotent: an upsert replaces, a delete of what is not there is no error.
+//! Ids of next hops, adjacencies and locator sets are numbers of one channel session.
+//! The order is next hop, adjacency, set, EID on upsert and the reverse on delete; a reference to an unknown id
+//! fails the channel.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use sterna_wire::{Iid, Mac, Prefix, VlanId};
+
+use crate::layout::{Field, Invalid, Reader, Writer, layout_choice, layout_records, layout_struct};
+use crate::shape;
+
+/// Locators a set may have.
+pub const MAX_LOCATORS: usize = 16;
+
+/// The priority of a locator that nothing is sent to (RFC 9301 section 5.4); still a valid outer source.
+pub const PRIORITY_NEVER: u8 = 255;
+
+/// One change of the dataplane's tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Update {
+    /// A full state follows; entries not named before the matching end are swept.
+    BeginSync {
+        /// Grows with every sync of this control plane.
+        generation: u64,
+    },
+    /// The full state is complete: sweep, then answer [`Event::Applied`](crate::Event::Applied).
+    EndSync {
+        /// As in the begin.
+        generation: u64,
+    },
+    /// Adds or replaces a next hop.
+    NextHopUpsert {
+        /// Session id.
+        id: u32,
+        /// Its value.
+        hop: NextHop,
+    },
+    /// Removes a next hop.
+    NextHopDelete {
+        /// Session id.
+        id: u32,
+    },
+    /// Adds or replaces a pair of RLOCs.
+    AdjacencyUpsert {
+        /// Session id.
+        id: u32,
+        /// Its value.
+        adjacency: Adjacency,
+    },
+    /// Removes a pair of RLOCs.
+    AdjacencyDelete {
+        /// Session id.
+        id: u32,
+    },
+    /// Adds or replaces a locator set.
+    SetUpsert {
+        /// Session id.
+        id: u32,
+        /// Its value.
+        set: LocatorSet,
+    },
+    /// Removes a locator set.
+    SetDelete {
+        /// Session id.
+        id: u32,
+    },
+    /// Adds or replaces what happens to packets for an EID prefix.
+    EidUpsert {
+        /// Group.
+        iid: Iid,
+        /// EID prefix; a host is a prefix of full length.
+        prefix: Prefix,
+        /// What happens.
+        action: EidAction,
+    },
+    /// Removes an EID prefix.
+    EidDelete {
+        /// Group.
+        iid: Iid,
+        /// EID prefix.
+        prefix: Prefix,
+    },
+    /// Adds or replaces a group's attachment.
+    GroupUpsert {
+        /// Its value; the key is its `iid`.
+        group: Group,
+    },
+    /// Removes a group.
+    GroupDelete {
+        /// Group.
+        iid: Iid,
+    },
+    /// Adds one of our own RLOCs: outer packets to it are ours.
+    LocalRlocUpsert {
+        /// The RLOC.
+        address: IpAddr,
+    },
+    /// Removes one of our own RLOCs.
+    LocalRlocDelete {
+        /// The RLOC.
+        address: IpAddr,
+    },
+    /// Replaces the settings.
+    SettingsUpsert {
+        /// Their value.
+        settings: Settings,
+    },
+}
+
+/// An underlay neighbour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NextHop {
+    /// Index of the rloc-side port it is behind.
+    pub port: u16,
+    /// Our MAC there.
+    pub source: Mac,
+    /// Its MAC; `None` while unresolved: hold packets.
+    pub destination: Option<Mac>,
+}
+
+/// A pair of RLOCs and the way between them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Adjacency {
+    /// Session id of the next hop.
+    pub next_hop: u32,
+    /// Outer source, one of ours.
+    pub local: IpAddr,
+    /// Outer destination. Its family is the local one's (checked by the user).
+    pub remote: IpAddr,
+    /// Path MTU of the underlay in bytes, counted from the outer IP header on.
+    pub mtu: u16,
+    /// Send a true UDP checksum; matters for an IPv6 outer header only (RFC 9300 section 5.3).
+    pub udp_checksum: bool,
+}
+
+/// One locator of a set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Locator {
+    /// Session id of the adjacency.
+    pub adjacency: u32,
+    /// Lower is better; 255 is never sent to.
+    pub priority: u8,
+    /// Share among equals, 0 to 255.
+    pub weight: u8,
+    /// Reachable now, as far as the control plane knows.
+    pub usable: bool,
+}
+
+/// The locators of a mapping, at most [`MAX_LOCATORS`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LocatorSet {
+    count: u8,
+    /// Those behind `count` are default, so that equal sets compare equal.
+    locators: [Locator; MAX_LOCATORS],
+}
+
+impl LocatorSet {
+    /// A set of these locators; `None` when there are too many.
+    pub fn new(locators: &[Locator]) -> Option<LocatorSet> {
+        let mut all = [Locator::default(); MAX_LOCATORS];
+        all.get_mut(..locators.len())?.copy_from_slice(locators);
+        Some(LocatorSet {
+            count: locators.len() as u8,
+            locators: all,
+        })
+    }
+
+    /// The locators.
+    #[inline]
+    pub fn as_slice(&self) -> &[Locator] {
+        &self.locators[..usize::from(self.count)]
+    }
+}
+
+/// What a packet for nobody meets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NegativeAction {
+    /// Dropped and counted.
+    Drop,
+    /// Forwarded in the clear, because the group says so.
+    Native,
+}
+
+/// What happens to a packet for an EID.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EidAction {
+    /// Encapsulate towards a locator of this set; also the sources allowed for that EID.
+    Remote {
+        /// Session id of the set.
+        set: u32,
+    },
+    /// The mapping system knows nobody there.
+    Negative {
+        /// What to do instead.
+        action: NegativeAction,
+    },
+    /// The prefix is served here: deliver to the agent on the wire.
+    Local {
+        /// Index of the eid-side port.
+        port: u16,
+        /// Tag on that port.
+        vlan: Option<VlanId>,
+        /// The inner router the prefix is behind, if any.
+        via: Option<IpAddr>,
+    },
+    /// An agent attached here whose MAC the control plane gives.
+    LocalHost {
+        /// Index of the eid-side port.
+        port: u16,
+        /// Tag on that port.
+        vlan: Option<VlanId>,
+        /// The agent's MAC.
+        mac: Mac,
+    },
+}
+
+/// How a group is attached here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// Group.
+    pub iid: Iid,
+    /// Index of its eid-side port.
+    pub port: u16,
+    /// Tag on that port.
+    pub vlan: Option<VlanId>,
+    /// The anycast gateway MAC, the same at every site.
+    pub mac: Mac,
+    /// The anycast gateway address and its link's prefix length.
+    pub gateway_v4: Option<(Ipv4Addr, u8)>,
+    /// The same for IPv6.
+    pub gateway_v6: Option<(Ipv6Addr, u8)>,
+    /// Agents may come and go: an unknown source in a served prefix is an attach event.
+    pub dynamic: bool,
+    /// Answer ARP and neighbour solicitations for the group's EIDs that are elsewhere.
+    pub proxy_arp: bool,
+}
+
+/// What holds for all packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Clamp the MSS of TCP SYNs to what fits.
+    pub mss_clamp: bool,
+    /// On decapsulation keep the inner DSCP (pipe) instead of taking the outer one (uniform; RFC 2983).
+    pub dscp_decap_pipe: bool,
+    /// A fixed outer UDP source port instead of the flow's entropy.
+    pub udp_source_fixed: Option<u16>,
+    /// The smallest path MTU of the underlay in bytes, for what has no adjacency of its own.
+    pub smallest_underlay_mtu: u16,
+    /// Set DF on IPv4 outer headers.
+    pub outer_df: bool,
+}
+
+layout_struct!(NextHop { port: u16, source: Mac, destination: Option<Mac> });
+layout_struct!(Adjacency {
+    next_hop: u32,
+    local: IpAddr,
+    remote: IpAddr,
+    mtu: u16,
+    udp_checksum: bool
+});
+layout_struct!(Locator {
+    adjacency: u32,
+    priority: u8,
+    weight: u8,
+    usable: bool
+});
+layout_choice!(NegativeAction { 0 => Drop {}, 1 => Native {} });
+layout_choice!(EidAction {
+    0 => Remote { set: u32 },
+    1 => Negative { action: NegativeAction },
+    2 => Local { port: u16, vlan: Option<VlanId>, via: Option<IpAddr> },
+    3 => LocalHost { port: u16, vlan: Option<VlanId>, mac: Mac },
+});
+layout_struct!(Group {
+    iid: Iid,
+    port: u16,
+    vlan: Option<VlanId>,
+    mac: Mac,
+    gateway_v4: Option<(Ipv4Addr, u8)>,
+    gateway_v6: Option<(Ipv6Addr, u8)>,
+    dynamic: bool,
+    proxy_arp: bool,
+});
+layout_struct!(Settings {
+    mss_clamp: bool,
+    dscp_decap_pipe: bool,
+    udp_source_fixed: Option<u16>,
+    smallest_underlay_mtu: u16,
+    outer_df: bool,
+});
+
+impl Field for LocatorSet {
+    const SIZE: usize = 1 + MAX_LOCATORS * Locator::SIZE;
+    const SHAPE: u64 = {
+        let hash = shape::field(shape::START, "LocatorSet", Locator::SHAPE);
+        shape::number(hash, MAX_LOCATORS as u64)
+    };
+
+    fn put(&self, out: &mut Writer) {
+        let end = out.at() + Self::SIZE;
+        self.count.put(out);
+        for locator in self.as_slice() {
+            locator.put(out);
+        }
+        out.zeros_to(end);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, Invalid> {
+        let end = from.at() + Self::SIZE;
+        let count = u8::take(from)?;
+        let mut locators = [Locator::default(); MAX_LOCATORS];
+        let used = locators.get_mut(..usize::from(count));
+        for locator in used.ok_or(Invalid("a locator set has too many locators"))? {
+            *locator = Locator::take(from)?;
+        }
+        from.zeros_to(end)?;
+        Ok(LocatorSet { count, locators })
+    }
+}
+
+layout_records!(Update {
+    0x0001 => BeginSync { generation: u64 },
+    0x0002 => EndSync { generation: u64 },
+    0x0010 => NextHopUpsert { id: u32, hop: NextHop },
+    0x0011 => NextHopDelete { id: u32 },
+    0x0020 => AdjacencyUpsert { id: u32, adjacency: Adjacency },
+    0x0021 => AdjacencyDelete { id: u32 },
+    0x0030 => SetUpsert { id: u32, set: LocatorSet },
+    0x0031 => SetDelete { id: u32 },
+    0x0040 => EidUpsert { iid: Iid, prefix: Prefix, action: EidAction },
+    0x0041 => EidDelete { iid: Iid, prefix: Prefix },
+    0x0050 => GroupUpsert { group: Group },
+    0x0051 => GroupDelete { iid: Iid },
+    0x0060 => LocalRlocUpsert { address: IpAddr },
+    0x0061 => LocalRlocDelete { address: IpAddr },
+    0x0070 => SettingsUpsert { settings: Settings },
+});
+
+// The sizes are part of the contract; a change here goes with a new layout version.
+const _: () = {
+    assert!(NextHop::SIZE == 15);
+    assert!(Adjacency::SIZE == 41);
+    assert!(LocatorSet::SIZE == 113);
+    assert!(EidAction::SIZE == 24);
+    // Header, key and action of the most frequent update share one cache line.
+    assert!(crate::record::SLOT_HEADER + Iid::SIZE + Prefix::SIZE + EidAction::SIZE <= 64);
+    assert!(Group::SIZE == 41);
+    assert!(Settings::SIZE == 8);
+};
