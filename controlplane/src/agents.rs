@@ -36,10 +36,7 @@ pub struct Agents {
 impl Agents {
     /// Room for `capacity` agents; the dataplane, whose report this is, holds no more either.
     pub fn new(capacity: usize) -> Self {
-        Self {
-            table: BTreeMap::new(),
-            capacity,
-        }
+        Self { table: BTreeMap::new(), capacity }
     }
 
     /// An agent was seen. One that is where it was stays as old as it is.
@@ -47,21 +44,10 @@ impl Agents {
         let full = self.table.len() >= self.capacity;
         match self.table.get_mut(&(iid, eid)) {
             Some(agent) if agent.attachment == attachment => {}
-            Some(agent) => {
-                *agent = Agent {
-                    attachment,
-                    since: now,
-                }
-            }
+            Some(agent) => *agent = Agent { attachment, since: now },
             None if full => {}
             None => {
-                self.table.insert(
-                    (iid, eid),
-                    Agent {
-                        attachment,
-                        since: now,
-                    },
-                );
+                self.table.insert((iid, eid), Agent { attachment, since: now });
             }
         }
     }
@@ -92,32 +78,16 @@ mod tests {
     fn an_agent_ages_where_it_stays_and_starts_anew_where_it_moves() {
         let mut agents = Agents::new(2);
         let (iid, eid) = (Iid::DEFAULT, IpAddr::from([10, 1, 0, 5]));
-        let here = Attachment {
-            mac: Mac([2, 0, 0, 0, 0, 5]),
-            port: 0,
-            vlan: None,
-        };
+        let here = Attachment { mac: Mac([2, 0, 0, 0, 0, 5]), port: 0, vlan: None };
         let there = Attachment { port: 1, ..here };
         let (first, later) = (Instant::now(), Instant::now() + Duration::from_secs(9));
         agents.seen(iid, eid, here, first);
         agents.seen(iid, eid, here, later);
         let seen: Vec<_> = agents.iter().map(|(_, _, agent)| *agent).collect();
-        assert_eq!(
-            seen,
-            vec![Agent {
-                attachment: here,
-                since: first
-            }]
-        );
+        assert_eq!(seen, vec![Agent { attachment: here, since: first }]);
         agents.seen(iid, eid, there, later);
         let seen: Vec<_> = agents.iter().map(|(_, _, agent)| *agent).collect();
-        assert_eq!(
-            seen,
-            vec![Agent {
-                attachment: there,
-                since: later
-            }]
-        );
+        assert_eq!(seen, vec![Agent { attachment: there, since: later }]);
         agents.gone(iid, eid);
         assert_eq!(agents.iter().count(), 0);
     }
@@ -125,11 +95,7 @@ mod tests {
     #[test]
     fn the_table_is_bounded_and_emptied_by_a_new_session() {
         let mut agents = Agents::new(2);
-        let at = Attachment {
-            mac: Mac([2, 0, 0, 0, 0, 5]),
-            port: 0,
-            vlan: None,
-        };
+        let at = Attachment { mac: Mac([2, 0, 0, 0, 0, 5]), port: 0, vlan: None };
         for last in 1..=3 {
             agents.seen(Iid::DEFAULT, [10, 1, 0, last].into(), at, Instant::now());
         }

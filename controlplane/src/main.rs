@@ -28,23 +28,13 @@ fn main() -> ExitCode {
     let config = match sterna_config::load(&args.config) {
         Ok(config) => config,
         Err(report) => {
-            eprint!(
-                "{}",
-                report.render(Look {
-                    colour: std::io::stderr().is_terminal(),
-                    ..Look::PLAIN
-                })
-            );
+            eprint!("{}", report.render(Look { colour: std::io::stderr().is_terminal(), ..Look::PLAIN }));
             return ExitCode::FAILURE;
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-        runtime.block_on(sterna_controlplane::runtime::run(
-            config.into_config(),
-            args.config,
-            args.run_dir,
-        ))
+        runtime.block_on(sterna_controlplane::runtime::run(config.into_config(), args.config, args.run_dir))
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,9 +49,5 @@ fn main() -> ExitCode {
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colour = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
 }

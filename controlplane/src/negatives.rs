@@ -44,28 +44,17 @@ pub enum Inserted {
 impl Negatives {
     /// Room for `capacity` entries.
     pub fn new(capacity: usize) -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            order: VecDeque::new(),
-            capacity,
-            evicted: 0,
-        }
+        Self { entries: BTreeMap::new(), order: VecDeque::new(), capacity, evicted: 0 }
     }
 
     /// Makes an entry for one EID.
     pub fn insert(&mut self, iid: Iid, eid: IpAddr, action: NegativeAction, now: Instant) -> Inserted {
-        let key = EidKey {
-            iid,
-            prefix: Prefix::host(eid),
-        };
+        let key = EidKey { iid, prefix: Prefix::host(eid) };
         if self.entries.contains_key(&key) {
             return Inserted::Known;
         }
         let full = self.entries.len() >= self.capacity;
-        let evicted = full
-            .then(|| self.order.pop_front())
-            .flatten()
-            .map(|(_, oldest)| oldest);
+        let evicted = full.then(|| self.order.pop_front()).flatten().map(|(_, oldest)| oldest);
         if let Some(oldest) = &evicted {
             self.entries.remove(oldest);
             self.evicted += 1;
@@ -77,11 +66,7 @@ impl Negatives {
 
     /// Removes and returns the entries whose time is over.
     pub fn expire(&mut self, now: Instant) -> Vec<EidKey> {
-        let over = self
-            .order
-            .iter()
-            .take_while(|(made, _)| now.duration_since(*made) >= LIFETIME)
-            .count();
+        let over = self.order.iter().take_while(|(made, _)| now.duration_since(*made) >= LIFETIME).count();
         let gone: Vec<EidKey> = self.order.drain(..over).map(|(_, key)| key).collect();
         for key in &gone {
             self.entries.remove(key);
@@ -128,10 +113,7 @@ mod tests {
     }
 
     fn key(last: u8) -> EidKey {
-        EidKey {
-            iid: Iid::new(100).unwrap(),
-            prefix: Prefix::host(eid(last)),
-        }
+        EidKey { iid: Iid::new(100).unwrap(), prefix: Prefix::host(eid(last)) }
     }
 
     fn insert(negatives: &mut Negatives, last: u8, now: Instant) -> Inserted {
@@ -144,21 +126,9 @@ mod tests {
         let now = Instant::now();
         assert_eq!(insert(&mut negatives, 1, now), Inserted::New { evicted: None });
         assert_eq!(insert(&mut negatives, 2, now), Inserted::New { evicted: None });
-        assert_eq!(
-            insert(&mut negatives, 1, now),
-            Inserted::Known,
-            "a repetition does not make it younger"
-        );
-        assert_eq!(
-            insert(&mut negatives, 3, now),
-            Inserted::New {
-                evicted: Some(key(1))
-            }
-        );
-        assert_eq!(
-            negatives.remaining(now).map(|(key, ..)| key).collect::<Vec<_>>(),
-            vec![key(2), key(3)]
-        );
+        assert_eq!(insert(&mut negatives, 1, now), Inserted::Known, "a repetition does not make it younger");
+        assert_eq!(insert(&mut negatives, 3, now), Inserted::New { evicted: Some(key(1)) });
+        assert_eq!(negatives.remaining(now).map(|(key, ..)| key).collect::<Vec<_>>(), vec![key(2), key(3)]);
         assert_eq!((negatives.len(), negatives.evicted()), (2, 1));
     }
 
@@ -169,17 +139,11 @@ mod tests {
         insert(&mut negatives, 1, start);
         insert(&mut negatives, 2, start + LIFETIME / 2);
         insert(&mut negatives, 1, start + LIFETIME / 2);
-        assert_eq!(
-            negatives.expire(start + LIFETIME - Duration::from_millis(1)),
-            vec![]
-        );
+        assert_eq!(negatives.expire(start + LIFETIME - Duration::from_millis(1)), vec![]);
         assert_eq!(negatives.expire(start + LIFETIME), vec![key(1)]);
         let left: Vec<_> = negatives.remaining(start + LIFETIME).collect();
         assert_eq!(left, vec![(key(2), NegativeAction::Drop, LIFETIME / 2)]);
-        assert_eq!(
-            insert(&mut negatives, 1, start + LIFETIME),
-            Inserted::New { evicted: None }
-        );
+        assert_eq!(insert(&mut negatives, 1, start + LIFETIME), Inserted::New { evicted: None });
         assert_eq!(negatives.expire(start + LIFETIME * 3), vec![key(2), key(1)]);
         assert!(negatives.is_empty());
     }

@@ -102,10 +102,7 @@ impl ControlPlane {
     pub fn apply(&mut self, config: Config) -> Result<Vec<Change>, Vec<Change>> {
         let changes = sterna_config::diff(&self.config, &config);
         if changes.iter().any(|change| change.effect == Effect::Restart) {
-            return Err(changes
-                .into_iter()
-                .filter(|change| change.effect == Effect::Restart)
-                .collect());
+            return Err(changes.into_iter().filter(|change| change.effect == Effect::Restart).collect());
         }
         self.ports = self.ports.under(&config);
         self.config = config;
@@ -133,23 +130,13 @@ impl ControlPlane {
     pub fn event(&mut self, event: Event, now: Instant) {
         match event {
             Event::Miss { iid, eid, .. } => self.miss(iid, eid, now),
-            Event::Agent {
-                iid,
-                eid,
-                mac,
-                port,
-                vlan,
-            } => {
+            Event::Agent { iid, eid, mac, port, vlan } => {
                 self.agents.seen(iid, eid, Attachment { mac, port, vlan }, now);
             }
             Event::AgentGone { iid, eid } => self.agents.gone(iid, eid),
             Event::Applied { generation } => {
                 self.publisher.applied(generation);
-                info!(
-                    generation,
-                    eids = self.site.eids.len(),
-                    "the dataplane is in sync"
-                );
+                info!(generation, eids = self.site.eids.len(), "the dataplane is in sync");
             }
             Event::Refused { kind, detail } => self.refusal(kind, detail),
         }
@@ -186,8 +173,7 @@ impl ControlPlane {
                 if let Some(EidKey { iid, prefix }) = evicted {
                     self.publisher.want_negative(iid, prefix, None);
                 }
-                self.publisher
-                    .want_negative(iid, sterna_wire::Prefix::host(eid), Some(action));
+                self.publisher.want_negative(iid, sterna_wire::Prefix::host(eid), Some(action));
             }
         }
     }
@@ -197,10 +183,7 @@ impl ControlPlane {
         *count += 1;
         // A full table refuses by the thousand; the powers of two tell enough.
         if count.is_power_of_two() {
-            warn!(
-                reason = refused_name(kind),
-                detail, count, "the dataplane refused an update"
-            );
+            warn!(reason = refused_name(kind), detail, count, "the dataplane refused an update");
         }
     }
 
@@ -239,9 +222,7 @@ impl ControlPlane {
     fn find_warnings(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for name in self.ports.missing() {
-            found.insert(format!(
-                "the dataplane does not have the port {name}: restart it with this config"
-            ));
+            found.insert(format!("the dataplane does not have the port {name}: restart it with this config"));
         }
         for (remote, path) in &self.paths.remotes {
             if path.is_none() {
@@ -260,9 +241,7 @@ impl ControlPlane {
             let on = |link| self.facts.has_address(Some(link), rloc.address);
             if !on(&port.name) && !on("lo") {
                 let (address, name) = (rloc.address, &port.name);
-                found.insert(format!(
-                    "the RLOC {address} is not on {name}: add it with `ip address add`"
-                ));
+                found.insert(format!("the RLOC {address} is not on {name}: add it with `ip address add`"));
             }
         }
         found
@@ -328,11 +307,7 @@ impl ControlPlane {
 
     /// The name of a group, by its IID.
     pub fn group_name(&self, iid: Iid) -> Option<&str> {
-        self.config
-            .groups
-            .iter()
-            .find(|group| group.iid == iid)
-            .map(|group| group.name.as_str())
+        self.config.groups.iter().find(|group| group.iid == iid).map(|group| group.name.as_str())
     }
 }
 

@@ -63,12 +63,10 @@ fn restart_finding(change: &Change) -> Finding {
 
 /// Reads the config file again, and if it is valid and needs no restart, puts it in force.
 pub fn reload(shared: &Shared) -> Result<Vec<Change>, Refusal> {
-    let outcome = sterna_config::load(shared.config_file())
-        .map_err(Refusal::Invalid)
-        .and_then(|config| {
-            let mut plane = shared.plane();
-            plane.apply(config.into_config()).map_err(Refusal::Restart)
-        });
+    let outcome = sterna_config::load(shared.config_file()).map_err(Refusal::Invalid).and_then(|config| {
+        let mut plane = shared.plane();
+        plane.apply(config.into_config()).map_err(Refusal::Restart)
+    });
     match &outcome {
         Ok(changes) => {
             shared.ask_underlay();

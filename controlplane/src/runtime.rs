@@ -30,10 +30,7 @@ const LOCK_WITHIN: Duration = Duration::from_secs(2);
 /// Runs until SIGTERM or SIGINT. The dataplane forwards on afterwards.
 pub async fn run(config: Config, config_file: PathBuf, run_dir: Option<PathBuf>) -> anyhow::Result<()> {
     let run_dir = run_dir.unwrap_or_else(|| config.paths.run_dir.clone());
-    let paths = Paths {
-        run_dir,
-        ..config.paths.clone()
-    };
+    let paths = Paths { run_dir, ..config.paths.clone() };
     let _lock = take_run_dir(&paths.run_dir).await?;
     let mut signals = Signals::new()?;
     let shared = Shared::new(ControlPlane::new(config), config_file);
@@ -130,10 +127,9 @@ async fn take_run_dir(run_dir: &Path) -> anyhow::Result<File> {
             Err(Errno::WOULDBLOCK) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            Err(Errno::WOULDBLOCK) => bail!(
-                "another control plane serves {}: stop it first",
-                run_dir.display()
-            ),
+            Err(Errno::WOULDBLOCK) => {
+                bail!("another control plane serves {}: stop it first", run_dir.display())
+            }
             Err(error) => return Err(error).with_context(|| format!("cannot lock {}", path.display())),
         }
     }

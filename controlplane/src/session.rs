@@ -106,12 +106,7 @@ async fn connect(socket: &Path) -> Result<ControlSession, HandshakeError> {
 
 /// One session from its sync to its end, and whether it was ever in sync.
 async fn serve(shared: &Shared, session: ControlSession, generation: u64) -> (SessionEnd, bool) {
-    info!(
-        incarnation = session.incarnation,
-        pid = session.peer_pid(),
-        generation,
-        "a dataplane answers"
-    );
+    info!(incarnation = session.incarnation, pid = session.peer_pid(), generation, "a dataplane answers");
     let ports = session.ports.iter().map(|port| port.name.clone()).collect();
     shared.plane().session_began(generation, ports);
     let fds = Watched::of(&session);
@@ -235,10 +230,7 @@ fn say(shared: &Shared, session: &mut ControlSession) -> Result<Rest, SessionEnd
         session.ring_updates();
         debug!(records = taken, "published");
         if taken < records.len() {
-            return Err(SessionEnd::Ring {
-                offered: records.len(),
-                taken,
-            });
+            return Err(SessionEnd::Ring { offered: records.len(), taken });
         }
     }
     Ok(match plane.publisher().has_work() {

@@ -26,13 +26,7 @@ impl Shared {
     pub fn new(plane: ControlPlane, config_file: PathBuf) -> Self {
         let (questions, _) = watch::channel(plane.questions());
         let (plane, session) = (Mutex::new(plane), Mutex::new(None));
-        Self(Arc::new(Inner {
-            plane,
-            session,
-            changed: Notify::new(),
-            questions,
-            config_file,
-        }))
+        Self(Arc::new(Inner { plane, session, changed: Notify::new(), questions, config_file }))
     }
 
     /// The control plane. A task that panicked while it held the lock left values, not half a state: every

@@ -38,11 +38,7 @@ impl Bench {
         let socket = folder.path().join("control.sock");
         let listener = api::bind(&socket).unwrap();
         tokio::spawn(api::serve(listener, shared.clone()));
-        Self {
-            shared,
-            folder,
-            socket,
-        }
+        Self { shared, folder, socket }
     }
 
     fn write_config(&self, text: &str) {
@@ -71,26 +67,10 @@ impl Bench {
 }
 
 const DESCRIPTIONS: [CounterDesc; 4] = [
-    CounterDesc {
-        name: "rx_packets",
-        kind: Kind::Rx,
-        help: "Packets received.",
-    },
-    CounterDesc {
-        name: "tx_packets",
-        kind: Kind::Tx,
-        help: "Packets sent.",
-    },
-    CounterDesc {
-        name: "rloc_spoof",
-        kind: Kind::Drop,
-        help: "The outer source is not the mapping's.",
-    },
-    CounterDesc {
-        name: "bad_iid",
-        kind: Kind::Drop,
-        help: "No such group here.",
-    },
+    CounterDesc { name: "rx_packets", kind: Kind::Rx, help: "Packets received." },
+    CounterDesc { name: "tx_packets", kind: Kind::Tx, help: "Packets sent." },
+    CounterDesc { name: "rloc_spoof", kind: Kind::Drop, help: "The outer source is not the mapping's." },
+    CounterDesc { name: "bad_iid", kind: Kind::Drop, help: "No such group here." },
 ];
 
 /// A dataplane with some counts, and the control plane's end of a session with it.
@@ -107,16 +87,8 @@ fn dataplane() -> (Counters, DataplaneSession, ControlSession) {
     block.add(1, 6);
     block.add(2, 3);
     counters.beat(sterna_controlplane::clock::monotonic_ns());
-    let ports = ["e0", "e1", "u0", "u1"].map(|name| PortDesc {
-        name: name.into(),
-        side: Side::Both,
-    });
-    let (far, near) = session_pair(&Offer {
-        counters: &counters,
-        ring_slots: 64,
-        ports: &ports,
-    })
-    .unwrap();
+    let ports = ["e0", "e1", "u0", "u1"].map(|name| PortDesc { name: name.into(), side: Side::Both });
+    let (far, near) = session_pair(&Offer { counters: &counters, ring_slots: 64, ports: &ports }).unwrap();
     (counters, far, near)
 }
 
@@ -127,55 +99,25 @@ async fn eids_locators_ports_and_agents() {
         let mut plane = bench.shared.plane();
         let mac = "02:00:00:00:00:05".parse().unwrap();
         let now = Instant::now();
-        plane.event(
-            Event::Agent {
-                iid: iid(200),
-                eid: ip("10.1.1.5"),
-                mac,
-                port: 1,
-                vlan: None,
-            },
-            now,
-        );
-        plane.event(
-            Event::Miss {
-                iid: iid(200),
-                eid: ip("10.1.9.9"),
-                source: false,
-                port: 1,
-            },
-            now,
-        );
+        plane.event(Event::Agent { iid: iid(200), eid: ip("10.1.1.5"), mac, port: 1, vlan: None }, now);
+        plane.event(Event::Miss { iid: iid(200), eid: ip("10.1.9.9"), source: false, port: 1 }, now);
     }
     let eids = bench.get("/v1/eids").await;
     let rows = eids.as_array().unwrap();
     assert_eq!(rows.len(), 7);
-    let find = |iid: u32, eid: &str| {
-        rows.iter()
-            .find(|row| row["iid"] == iid && row["eid"] == eid)
-            .unwrap()
-            .clone()
-    };
+    let find =
+        |iid: u32, eid: &str| rows.iter().find(|row| row["iid"] == iid && row["eid"] == eid).unwrap().clone();
     let mapped = find(100, "10.1.2.0/24");
-    assert_eq!(
-        (&mapped["group"], &mapped["kind"]),
-        (&json!("research"), &json!("static"))
-    );
+    assert_eq!((&mapped["group"], &mapped["kind"]), (&json!("research"), &json!("static")));
     let locators = json!([
         { "address": "203.0.113.1", "priority": 1, "weight": 100, "usable": true },
         { "address": "203.0.113.2", "priority": 2, "weight": 100, "usable": true },
     ]);
     assert_eq!(mapped["locators"], locators);
     let local = find(200, "10.1.1.0/24");
-    assert_eq!(
-        (&local["kind"], &local["port"], &local["vlan"]),
-        (&json!("local"), &json!("e1"), &json!(20))
-    );
+    assert_eq!((&local["kind"], &local["port"], &local["vlan"]), (&json!("local"), &json!("e1"), &json!(20)));
     let negative = find(200, "10.1.9.9/32");
-    assert_eq!(
-        (&negative["kind"], &negative["action"]),
-        (&json!("negative"), &json!("native"))
-    );
+    assert_eq!((&negative["kind"], &negative["action"]), (&json!("negative"), &json!("native")));
     assert!(negative["expires_s"].as_u64().unwrap() >= 58);
 
     let locators = bench.get("/v1/locators").await;
@@ -205,20 +147,11 @@ async fn counters_drops_and_status_with_and_without_a_dataplane() {
     let bench = Bench::new();
     for path in ["/v1/counters", "/v1/drops"] {
         let (status, body) = bench.ask("GET", path).await;
-        assert_eq!(
-            (status, &body["error"]),
-            (503, &json!("no dataplane is connected"))
-        );
+        assert_eq!((status, &body["error"]), (503, &json!("no dataplane is connected")));
     }
     let status = bench.get("/v1/status").await;
-    assert_eq!(
-        (&status["gateway"], &status["synced"]),
-        (&json!("gw-a"), &json!(false))
-    );
-    assert_eq!(
-        (&status["dataplane"], &status["generation"]),
-        (&Value::Null, &Value::Null)
-    );
+    assert_eq!((&status["gateway"], &status["synced"]), (&json!("gw-a"), &json!(false)));
+    assert_eq!((&status["dataplane"], &status["generation"]), (&Value::Null, &Value::Null));
 
     let (counters, _far, near) = dataplane();
     let incarnation = near.incarnation;
@@ -239,10 +172,7 @@ async fn counters_drops_and_status_with_and_without_a_dataplane() {
     assert_eq!(bench.get("/v1/drops?all=true").await.as_array().unwrap().len(), 4);
 
     let status = bench.get("/v1/status").await;
-    assert_eq!(
-        (&status["generation"], &status["synced"]),
-        (&json!(77), &json!(false))
-    );
+    assert_eq!((&status["generation"], &status["synced"]), (&json!(77), &json!(false)));
     assert_eq!(status["dataplane"]["incarnation"], json!(incarnation));
     assert!(status["dataplane"]["heartbeat_age_ms"].as_u64().unwrap() < 60_000);
     assert!(status["pending"].as_u64().unwrap() > 0);
@@ -263,37 +193,25 @@ async fn apply_takes_a_good_file_and_refuses_a_bad_one_whole() {
     assert!(questions.has_changed().unwrap());
     assert!(questions.borrow_and_update().remotes.contains(&ip("203.0.113.8")));
 
-    bench.write_config(&CONFIG.replace(
-        "roles = [\"xtr\"]",
-        "roles = [\"xtr\"]\ncolour = \"red\"\nname = \"gw-b\"",
-    ));
+    bench.write_config(
+        &CONFIG.replace("roles = [\"xtr\"]", "roles = [\"xtr\"]\ncolour = \"red\"\nname = \"gw-b\""),
+    );
     let (status, body) = bench.ask("POST", "/v1/apply").await;
     assert_eq!(status, 422);
     let findings = body["findings"].as_array().unwrap();
     assert!(
-        findings
-            .iter()
-            .any(|finding| finding["path"] == "gateway.colour" && finding["line"] == 5),
+        findings.iter().any(|finding| finding["path"] == "gateway.colour" && finding["line"] == 5),
         "{body}"
     );
 
     bench.write_config(&format!("{CONFIG}\n[dataplane]\nmax_eids = 5000\n"));
     let (status, body) = bench.ask("POST", "/v1/apply").await;
-    assert_eq!(
-        (status, &body["findings"][0]["code"]),
-        (422, &json!("STERNA-R001")),
-        "{body}"
-    );
+    assert_eq!((status, &body["findings"][0]["code"]), (422, &json!("STERNA-R001")), "{body}");
     for field in ["path", "line", "column", "text", "help"] {
         assert!(!body["findings"][0][field].is_null(), "{field} of {body}");
     }
     assert!(
-        bench
-            .shared
-            .plane()
-            .questions()
-            .remotes
-            .contains(&ip("203.0.113.8")),
+        bench.shared.plane().questions().remotes.contains(&ip("203.0.113.8")),
         "the last good config holds"
     );
 }
@@ -301,10 +219,7 @@ async fn apply_takes_a_good_file_and_refuses_a_bad_one_whole() {
 #[tokio::test]
 async fn wrong_requests_are_refused() {
     let bench = Bench::new();
-    assert_eq!(
-        bench.ask("GET", "/v1/nothing").await,
-        (404, json!({ "error": "no such endpoint" }))
-    );
+    assert_eq!(bench.ask("GET", "/v1/nothing").await, (404, json!({ "error": "no such endpoint" })));
     assert_eq!(bench.ask("GET", "/v1/apply").await.0, 405);
     assert_eq!(bench.ask("POST", "/v1/eids").await.0, 405);
     assert_eq!(bench.ask("GET", "/v1/drops?everything=1").await.0, 400);
@@ -318,9 +233,7 @@ async fn the_socket_is_private_and_replaces_a_dead_one() {
     let again = api::bind(&bench.socket).unwrap();
     tokio::spawn(api::serve(again, bench.shared.clone()));
     assert_eq!(bench.get("/v1/status").await["gateway"], "gw-a");
-    let left: Vec<_> = std::fs::read_dir(bench.folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let left: Vec<_> =
+        std::fs::read_dir(bench.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "the config and the socket, no draft: {left:?}");
 }

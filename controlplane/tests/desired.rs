@@ -26,27 +26,16 @@ fn path(plane: &ControlPlane, remote: &str) -> Path {
 
 /// Which locators of an EID are usable.
 fn usable(plane: &ControlPlane, number: u32, eid: &str) -> Vec<(IpAddr, bool)> {
-    let key = EidKey {
-        iid: iid(number),
-        prefix: prefix(eid),
-    };
-    let EidWanted::Remote(set) = &plane.site().eids[&key] else {
-        panic!("not remote")
-    };
-    plane.paths().sets[set]
-        .iter()
-        .map(|locator| (locator.adjacency.remote, locator.usable))
-        .collect()
+    let key = EidKey { iid: iid(number), prefix: prefix(eid) };
+    let EidWanted::Remote(set) = &plane.site().eids[&key] else { panic!("not remote") };
+    plane.paths().sets[set].iter().map(|locator| (locator.adjacency.remote, locator.usable)).collect()
 }
 
 #[test]
 fn the_site_follows_from_the_config() {
     let plane = plane(|_| {});
     let site = plane.site();
-    assert_eq!(
-        site.rlocs,
-        [ip("192.0.2.1"), ip("198.51.100.1"), ip("2001:db8::1")].into()
-    );
+    assert_eq!(site.rlocs, [ip("192.0.2.1"), ip("198.51.100.1"), ip("2001:db8::1")].into());
     let research = site.groups[&iid(100)];
     assert_eq!((research.port, research.vlan, research.dynamic), (0, None, true));
     assert_eq!(research.gateway_v4, Some(([10, 1, 0, 1].into(), 16)));
@@ -55,52 +44,24 @@ fn the_site_follows_from_the_config() {
     assert_eq!((trading.port, trading.vlan.map(|vlan| vlan.get())), (1, Some(20)));
     assert_eq!(site.on_negative[&iid(100)], NegativeAction::Drop);
     assert_eq!(site.on_negative[&iid(200)], NegativeAction::Native);
-    let local = &site.eids[&EidKey {
-        iid: iid(200),
-        prefix: prefix("10.1.1.0/24"),
-    }];
-    assert_eq!(
-        *local,
-        EidWanted::Local {
-            port: 1,
-            vlan: trading.vlan,
-            via: None
-        }
-    );
+    let local = &site.eids[&EidKey { iid: iid(200), prefix: prefix("10.1.1.0/24") }];
+    assert_eq!(*local, EidWanted::Local { port: 1, vlan: trading.vlan, via: None });
     assert_eq!(site.eids.len(), 6);
-    assert_eq!(
-        site.sets.len(),
-        2,
-        "the same locators in another order are one set"
-    );
+    assert_eq!(site.sets.len(), 2, "the same locators in another order are one set");
 }
 
 #[test]
 fn a_working_underlay_gives_paths() {
     let plane = plane(|_| {});
     let here = path(&plane, "203.0.113.1");
-    assert_eq!(
-        (here.local, &here.reach, here.mtu),
-        (ip("192.0.2.1"), &Reach::Reachable, 1500)
-    );
-    let key = NextHopKey {
-        port: 2,
-        address: Some(ip("192.0.2.254")),
-    };
+    assert_eq!((here.local, &here.reach, here.mtu), (ip("192.0.2.1"), &Reach::Reachable, 1500));
+    let key = NextHopKey { port: 2, address: Some(ip("192.0.2.254")) };
     assert_eq!(here.next_hop, key);
-    let hop = NextHop {
-        port: 2,
-        source: own_mac(U0),
-        destination: Some(gateway_mac(U0)),
-    };
+    let hop = NextHop { port: 2, source: own_mac(U0), destination: Some(gateway_mac(U0)) };
     assert_eq!(plane.paths().hops[&key], hop);
     assert_eq!(path(&plane, "2001:db8:1::1").local, ip("2001:db8::1"));
     assert!(
-        plane
-            .paths()
-            .adjacencies
-            .keys()
-            .any(|key| key.udp_checksum && key.remote == ip("2001:db8:1::1"))
+        plane.paths().adjacencies.keys().any(|key| key.udp_checksum && key.remote == ip("2001:db8:1::1"))
     );
     assert_eq!(plane.paths().settings.smallest_underlay_mtu, 1500);
     assert!(plane.warnings().is_empty(), "{:?}", plane.warnings());
@@ -109,19 +70,12 @@ fn a_working_underlay_gives_paths() {
 #[test]
 fn the_kernels_choice_of_a_port_decides_the_local_rloc() {
     let plane = plane(|facts| {
-        let free = RouteQuestion {
-            remote: ip("203.0.113.1"),
-            source: None,
-        };
+        let free = RouteQuestion { remote: ip("203.0.113.1"), source: None };
         site::add_route(facts, free, U1);
     });
     assert_eq!(path(&plane, "203.0.113.1").local, ip("198.51.100.1"));
     assert_eq!(path(&plane, "203.0.113.1").next_hop.port, 3);
-    assert_eq!(
-        path(&plane, "203.0.113.2").local,
-        ip("192.0.2.1"),
-        "the other remote is not concerned"
-    );
+    assert_eq!(path(&plane, "203.0.113.2").local, ip("192.0.2.1"), "the other remote is not concerned");
 }
 
 #[test]
@@ -133,20 +87,13 @@ fn a_link_down_moves_to_the_other_own_rloc_where_there_is_one() {
     assert_eq!(path(&plane, "203.0.113.1").local, ip("198.51.100.1"));
     assert_eq!(path(&plane, "203.0.113.1").reach, Reach::Reachable);
     assert_eq!(path(&plane, "2001:db8:1::1").reach, Reach::LinkDown);
-    assert_eq!(
-        usable(&plane, 100, "10.1.2.0/24"),
-        [(ip("203.0.113.1"), true), (ip("203.0.113.2"), true)]
-    );
+    assert_eq!(usable(&plane, 100, "10.1.2.0/24"), [(ip("203.0.113.1"), true), (ip("203.0.113.2"), true)]);
     assert_eq!(usable(&plane, 200, "10.1.2.0/24"), [(ip("2001:db8:1::1"), false)]);
 }
 
 #[test]
 fn a_lost_route_leaves_the_locator_known_but_unusable() {
-    let plane = plane(|facts| {
-        facts
-            .routes
-            .retain(|question, _| question.remote != ip("203.0.113.1"))
-    });
+    let plane = plane(|facts| facts.routes.retain(|question, _| question.remote != ip("203.0.113.1")));
     assert_eq!(path(&plane, "203.0.113.1").reach, Reach::NoRoute);
     assert_eq!(
         usable(&plane, 100, "10.1.2.0/24"),
@@ -157,46 +104,27 @@ fn a_lost_route_leaves_the_locator_known_but_unusable() {
 
 #[test]
 fn a_next_hop_is_held_for_while_it_is_asked_and_given_up_when_it_fails() {
-    let key = NeighbourKey {
-        link: U0,
-        address: ip("192.0.2.254"),
-    };
+    let key = NeighbourKey { link: U0, address: ip("192.0.2.254") };
     let asked = plane(|facts| {
         facts.neighbours.insert(key, Neighbour::default());
     });
     let here = path(&asked, "203.0.113.1");
     assert_eq!((here.reach, here.destination), (Reach::Resolving, None));
     assert_eq!(here.local, ip("192.0.2.1"));
-    assert!(
-        usable(&asked, 100, "10.1.2.0/24")
-            .iter()
-            .all(|(_, usable)| *usable)
-    );
-    let silent = Neighbour {
-        failed: true,
-        ..Neighbour::default()
-    };
+    assert!(usable(&asked, 100, "10.1.2.0/24").iter().all(|(_, usable)| *usable));
+    let silent = Neighbour { failed: true, ..Neighbour::default() };
     let failed = plane(|facts| {
         facts.neighbours.insert(key, silent);
     });
-    assert_eq!(
-        path(&failed, "203.0.113.1").local,
-        ip("198.51.100.1"),
-        "the other uplink takes over"
-    );
+    assert_eq!(path(&failed, "203.0.113.1").local, ip("198.51.100.1"), "the other uplink takes over");
 }
 
 #[test]
 fn a_route_by_a_foreign_link_is_no_way() {
     let plane = plane(|facts| {
         let name = "mgmt0".to_string();
-        let link = sterna_controlplane::underlay::Link {
-            index: 9,
-            name,
-            mac: own_mac(9),
-            mtu: 1500,
-            up: true,
-        };
+        let link =
+            sterna_controlplane::underlay::Link { index: 9, name, mac: own_mac(9), mtu: 1500, up: true };
         facts.links.insert(9, link);
         for route in facts.routes.values_mut() {
             route.oif = 9;
@@ -222,11 +150,7 @@ fn the_smallest_mtu_is_that_of_the_paths_in_use() {
         facts.routes.clear();
         facts.links.get_mut(&U1).unwrap().mtu = 1350;
     });
-    assert_eq!(
-        none.paths().settings.smallest_underlay_mtu,
-        1350,
-        "that of the links before any path works"
-    );
+    assert_eq!(none.paths().settings.smallest_underlay_mtu, 1350, "that of the links before any path works");
     let jumbo = plane(|facts| facts.links.get_mut(&U0).unwrap().mtu = 70_000);
     assert_eq!(path(&jumbo, "203.0.113.1").mtu, u16::MAX);
 }
@@ -270,11 +194,7 @@ fn ports_are_counted_as_the_dataplane_counts_them() {
     let facts = site::facts(&ControlPlane::new(config.clone()).questions());
     let paths = Paths::new(&config, &site, &facts, &ports);
     assert!(
-        paths
-            .remotes
-            .values()
-            .flatten()
-            .all(|path| path.next_hop.port == 0),
+        paths.remotes.values().flatten().all(|path| path.next_hop.port == 0),
         "u1 has no index to be used by"
     );
 }

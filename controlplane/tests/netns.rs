@@ -1,13 +1,7 @@
 //! The underlay against a real kernel: two network namespaces, a veth pair, routes and neighbours.
 //!
 //! Needs root and `ip`; without them the test says so and is skipped.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "test code"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::print_stdout, reason = "test code")]
 
 use std::fs::File;
 use std::net::IpAddr;
@@ -49,10 +43,7 @@ impl Lab {
             }
         }
         let (near, far) = (&lab.near, &lab.far);
-        ip(&format!(
-            "link add u0 netns {near} type veth peer name u1 netns {far}"
-        ))
-        .unwrap();
+        ip(&format!("link add u0 netns {near} type veth peer name u1 netns {far}")).unwrap();
         lab.near("link set lo up");
         lab.far("link set lo up");
         lab.near("address add 192.0.2.1/24 dev u0");
@@ -78,10 +69,7 @@ impl Lab {
             let thread = scope.spawn(|| {
                 let namespace = File::open(format!("/run/netns/{}", self.near)).unwrap();
                 move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .unwrap();
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(test(self))
             });
             thread.join().unwrap()
@@ -98,16 +86,10 @@ impl Drop for Lab {
 }
 
 fn ip(arguments: &str) -> Result<(), String> {
-    let output = Command::new("ip")
-        .args(arguments.split(' '))
-        .output()
-        .map_err(|error| error.to_string())?;
+    let output = Command::new("ip").args(arguments.split(' ')).output().map_err(|error| error.to_string())?;
     match output.status.success() {
         true => Ok(()),
-        false => Err(format!(
-            "ip {arguments}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        )),
+        false => Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim())),
     }
 }
 
@@ -131,11 +113,7 @@ impl Watcher {
         });
         let (told, facts) = watch::channel(Facts::default());
         let task = tokio::spawn(follow(asked, told));
-        Self {
-            facts,
-            questions,
-            task,
-        }
+        Self { facts, questions, task }
     }
 
     async fn until(&mut self, what: &str, wanted: impl FnMut(&Facts) -> bool) -> Facts {
@@ -154,13 +132,7 @@ impl Drop for Watcher {
 
 fn neighbour(facts: &Facts, next_hop: &str) -> Option<Neighbour> {
     let link = facts.link_named("u0")?.index;
-    facts
-        .neighbours
-        .get(&NeighbourKey {
-            link,
-            address: address(next_hop),
-        })
-        .copied()
+    facts.neighbours.get(&NeighbourKey { link, address: address(next_hop) }).copied()
 }
 
 fn has_mac(facts: &Facts, next_hop: &str) -> bool {
@@ -168,10 +140,7 @@ fn has_mac(facts: &Facts, next_hop: &str) -> bool {
 }
 
 fn question(remote: &str) -> RouteQuestion {
-    RouteQuestion {
-        remote: address(remote),
-        source: None,
-    }
+    RouteQuestion { remote: address(remote), source: None }
 }
 
 #[test]
@@ -189,43 +158,25 @@ fn next_hops_are_resolved_and_changes_are_seen() {
         assert!(facts.settled);
         let route = facts.routes[&question("198.51.100.1")];
         assert_eq!((route.next_hop, route.mtu), (address("192.0.2.2"), None));
-        let sourced = RouteQuestion {
-            source: Some(address("192.0.2.1")),
-            ..question("198.51.100.1")
-        };
+        let sourced = RouteQuestion { source: Some(address("192.0.2.1")), ..question("198.51.100.1") };
         assert_eq!(facts.routes[&sourced], route, "the same way from our own RLOC");
-        assert_eq!(
-            facts.routes[&question("2001:db8:100::1")].next_hop,
-            address("2001:db8::2")
-        );
+        assert_eq!(facts.routes[&question("2001:db8:100::1")].next_hop, address("2001:db8::2"));
         assert!(facts.has_address(Some("u0"), address("2001:db8::1")));
 
         lab.near("route replace 198.51.100.0/24 via 192.0.2.2 mtu 1400");
         watcher
-            .until("the route's MTU", |facts| {
-                facts.routes[&question("198.51.100.1")].mtu == Some(1400)
-            })
+            .until("the route's MTU", |facts| facts.routes[&question("198.51.100.1")].mtu == Some(1400))
             .await;
         lab.near("route delete 198.51.100.0/24");
         let gone = |facts: &Facts| !facts.routes.contains_key(&question("198.51.100.1"));
         let facts = watcher.until("the route is gone", gone).await;
-        assert!(
-            neighbour(&facts, "192.0.2.2").is_none(),
-            "nothing needs that next hop any more"
-        );
-        assert!(
-            has_mac(&facts, "2001:db8::2"),
-            "the other family is not concerned"
-        );
+        assert!(neighbour(&facts, "192.0.2.2").is_none(), "nothing needs that next hop any more");
+        assert!(has_mac(&facts, "2001:db8::2"), "the other family is not concerned");
 
         watcher.questions.send_modify(|asked| {
             asked.remotes.insert(address("192.0.2.2"));
         });
-        watcher
-            .until("an on-link remote is its own next hop", |facts| {
-                has_mac(facts, "192.0.2.2")
-            })
-            .await;
+        watcher.until("an on-link remote is its own next hop", |facts| has_mac(facts, "192.0.2.2")).await;
         watcher.questions.send_modify(|asked| {
             asked.remotes.insert(address("192.0.2.77"));
         });
@@ -244,39 +195,17 @@ fn every_kind_of_route_that_carries_nothing_is_an_answer() {
             lab.near(&format!("route add {kind} 198.51.100.0/24"));
             lab.near(&format!("-6 route add {kind} 2001:db8:100::/48"));
             for source in sources {
-                let question = RouteQuestion {
-                    source,
-                    ..question("198.51.100.1")
-                };
+                let question = RouteQuestion { source, ..question("198.51.100.1") };
                 assert_eq!(kernel.route(question).await.unwrap(), None, "{kind}");
             }
-            assert_eq!(
-                kernel.route(question("2001:db8:100::1")).await.unwrap(),
-                None,
-                "{kind}"
-            );
+            assert_eq!(kernel.route(question("2001:db8:100::1")).await.unwrap(), None, "{kind}");
             lab.near("route delete 198.51.100.0/24");
             lab.near("-6 route delete 2001:db8:100::/48");
         }
-        assert_eq!(
-            kernel.route(question("198.51.100.1")).await.unwrap(),
-            None,
-            "no route at all"
-        );
-        assert_eq!(
-            kernel.route(question("192.0.2.1")).await.unwrap(),
-            None,
-            "our own address"
-        );
-        let foreign = RouteQuestion {
-            source: Some(address("203.0.113.99")),
-            ..question("192.0.2.2")
-        };
-        assert_eq!(
-            kernel.route(foreign).await.unwrap(),
-            None,
-            "a source that is not ours"
-        );
+        assert_eq!(kernel.route(question("198.51.100.1")).await.unwrap(), None, "no route at all");
+        assert_eq!(kernel.route(question("192.0.2.1")).await.unwrap(), None, "our own address");
+        let foreign = RouteQuestion { source: Some(address("203.0.113.99")), ..question("192.0.2.2") };
+        assert_eq!(kernel.route(foreign).await.unwrap(), None, "a source that is not ours");
         assert!(kernel.route(question("192.0.2.2")).await.unwrap().is_some());
     });
 }
@@ -286,38 +215,25 @@ fn a_link_that_goes_down_counts_at_once_and_heals() {
     let Some(lab) = Lab::new("link") else { return };
     lab.inside(async |lab| {
         let mut watcher = Watcher::start(&["192.0.2.2"]);
-        watcher
-            .until("resolved", |facts| has_mac(facts, "192.0.2.2"))
-            .await;
+        watcher.until("resolved", |facts| has_mac(facts, "192.0.2.2")).await;
         let started = std::time::Instant::now();
         lab.far("link set u1 down");
         let down = |facts: &Facts| facts.link_named("u0").is_some_and(|link| !link.up);
         let facts = watcher.until("the carrier is lost", down).await;
-        assert!(
-            started.elapsed() < Duration::from_secs(1),
-            "by notification, not by the periodic reading"
-        );
+        assert!(started.elapsed() < Duration::from_secs(1), "by notification, not by the periodic reading");
         assert!(neighbour(&facts, "192.0.2.2").is_none());
 
         lab.far("link set u1 address 02:00:00:00:00:99");
         lab.far("link set u1 up");
-        let facts = watcher
-            .until("resolved again", |facts| has_mac(facts, "192.0.2.2"))
-            .await;
+        let facts = watcher.until("resolved again", |facts| has_mac(facts, "192.0.2.2")).await;
         let mac = neighbour(&facts, "192.0.2.2").unwrap().mac.unwrap();
-        assert_eq!(
-            mac.to_string(),
-            "02:00:00:00:00:99",
-            "it is another neighbour now"
-        );
+        assert_eq!(mac.to_string(), "02:00:00:00:00:99", "it is another neighbour now");
 
         lab.near("address delete 192.0.2.1/24 dev u0");
         let lost = |facts: &Facts| !facts.has_address(None, address("192.0.2.1"));
         watcher.until("the address is gone", lost).await;
         lab.near("link delete u0");
-        watcher
-            .until("the link is gone", |facts| facts.link_named("u0").is_none())
-            .await;
+        watcher.until("the link is gone", |facts| facts.link_named("u0").is_none()).await;
     });
 }
 
@@ -326,9 +242,7 @@ fn a_neighbour_the_kernel_forgets_is_asked_for_and_not_lost_meanwhile() {
     let Some(lab) = Lab::new("neigh") else { return };
     lab.inside(async |lab| {
         let mut watcher = Watcher::start(&["192.0.2.2"]);
-        watcher
-            .until("resolved", |facts| has_mac(facts, "192.0.2.2"))
-            .await;
+        watcher.until("resolved", |facts| has_mac(facts, "192.0.2.2")).await;
         let mac_is = |facts: &Facts, mac: &str| {
             let known = neighbour(facts, "192.0.2.2").and_then(|neighbour| neighbour.mac);
             known.is_some_and(|known| known.to_string() == mac)
@@ -344,32 +258,19 @@ fn a_neighbour_the_kernel_forgets_is_asked_for_and_not_lost_meanwhile() {
         let facts = watcher.until("the new MAC", new_mac).await;
         assert!(!held, "what was known held meanwhile");
         assert!(!neighbour(&facts, "192.0.2.2").unwrap().ask_now);
-        assert_eq!(
-            facts.link_named("u0").unwrap().mac.to_string(),
-            "02:00:00:00:00:66"
-        );
+        assert_eq!(facts.link_named("u0").unwrap().mac.to_string(), "02:00:00:00:00:66");
 
         lab.far("link set u1 address 02:00:00:00:00:88");
         let started = std::time::Instant::now();
         lab.near("neigh flush dev u0");
-        watcher
-            .until("the MAC after a flush", |facts| {
-                mac_is(facts, "02:00:00:00:00:88")
-            })
-            .await;
-        assert!(
-            started.elapsed() < Duration::from_millis(800),
-            "asked at once, not with the next round"
-        );
+        watcher.until("the MAC after a flush", |facts| mac_is(facts, "02:00:00:00:00:88")).await;
+        assert!(started.elapsed() < Duration::from_millis(800), "asked at once, not with the next round");
 
         lab.near("neigh replace 192.0.2.2 lladdr 02:00:00:00:00:55 nud permanent dev u0");
         let fixed =
             |facts: &Facts| neighbour(facts, "192.0.2.2").is_some_and(|neighbour| neighbour.permanent);
         let facts = watcher.until("configured by hand", fixed).await;
-        assert_eq!(
-            neighbour(&facts, "192.0.2.2").unwrap().mac.unwrap().to_string(),
-            "02:00:00:00:00:55"
-        );
+        assert_eq!(neighbour(&facts, "192.0.2.2").unwrap().mac.unwrap().to_string(), "02:00:00:00:00:55");
     });
 }
 
@@ -408,18 +309,12 @@ fn the_plane_turns_the_kernels_answers_into_paths() {
         let (_questions, asked) = watch::channel(plane.questions());
         let (told, mut facts) = watch::channel(Facts::default());
         let task = tokio::spawn(follow(asked, told));
-        let known = tokio::time::timeout(PATIENCE, facts.wait_for(|facts| facts.settled))
-            .await
-            .unwrap();
+        let known = tokio::time::timeout(PATIENCE, facts.wait_for(|facts| facts.settled)).await.unwrap();
         plane.underlay(known.unwrap().clone());
         task.abort();
         let path = |text| plane.paths().remotes[&address(text)].clone().unwrap();
         let here = path("192.0.2.2");
-        assert_eq!(
-            (here.reach, here.mtu),
-            (Reach::Reachable, 1480),
-            "the config knows a smaller MTU"
-        );
+        assert_eq!((here.reach, here.mtu), (Reach::Reachable, 1480), "the config knows a smaller MTU");
         assert_eq!(here.local, address("192.0.2.1"));
         assert!(here.destination.is_some() && here.source.is_unicast());
         assert_eq!(path("203.0.113.1").reach, Reach::NoRoute);

@@ -36,21 +36,12 @@ fn deliver(plane: &mut ControlPlane, model: &mut Model) -> Vec<Update> {
 }
 
 fn miss(number: u32, eid: &str) -> Event {
-    Event::Miss {
-        iid: iid(number),
-        eid: ip(eid),
-        source: false,
-        port: 0,
-    }
+    Event::Miss { iid: iid(number), eid: ip(eid), source: false, port: 0 }
 }
 
 fn negative(number: u32, eid: &str, action: NegativeAction) -> Update {
     let action = EidAction::Negative { action };
-    Update::EidUpsert {
-        iid: iid(number),
-        prefix: prefix(eid),
-        action,
-    }
+    Update::EidUpsert { iid: iid(number), prefix: prefix(eid), action }
 }
 
 #[test]
@@ -59,15 +50,7 @@ fn a_miss_is_answered_by_a_host_entry_of_the_groups_kind() {
     let now = Instant::now();
     plane.event(miss(100, "10.1.9.9"), now);
     plane.event(miss(200, "10.1.9.9"), now);
-    plane.event(
-        Event::Miss {
-            iid: iid(100),
-            eid: ip("fd00:64::9"),
-            source: true,
-            port: 2,
-        },
-        now,
-    );
+    plane.event(Event::Miss { iid: iid(100), eid: ip("fd00:64::9"), source: true, port: 2 }, now);
     let expected = vec![
         negative(100, "10.1.9.9/32", NegativeAction::Drop),
         negative(100, "fd00:64::9/128", NegativeAction::Drop),
@@ -101,10 +84,7 @@ fn negatives_are_deleted_after_their_minute() {
     plane.tick(start + LIFETIME - Duration::from_millis(1));
     assert_eq!(deliver(&mut plane, &mut model), vec![]);
     plane.tick(start + LIFETIME);
-    let gone = Update::EidDelete {
-        iid: iid(100),
-        prefix: prefix("10.1.9.9/32"),
-    };
+    let gone = Update::EidDelete { iid: iid(100), prefix: prefix("10.1.9.9/32") };
     assert_eq!(deliver(&mut plane, &mut model), vec![gone]);
 }
 
@@ -115,15 +95,7 @@ fn a_scan_costs_a_bounded_number_of_entries_in_the_dataplane() {
     let now = Instant::now();
     for number in 0..3 * MAX_NEGATIVES as u32 {
         let eid = IpAddr::from((0x0a02_0000 + number).to_be_bytes());
-        plane.event(
-            Event::Miss {
-                iid: iid(100),
-                eid,
-                source: false,
-                port: 0,
-            },
-            now,
-        );
+        plane.event(Event::Miss { iid: iid(100), eid, source: false, port: 0 }, now);
         if number % 100 == 0 {
             deliver(&mut plane, &mut model);
             assert!(model.eids().len() <= configured + MAX_NEGATIVES);
@@ -139,34 +111,18 @@ fn a_reload_publishes_the_difference_and_forgets_negatives() {
     let (mut plane, mut model) = synced();
     plane.event(miss(100, "10.1.9.9"), Instant::now());
     deliver(&mut plane, &mut model);
-    let moved = CONFIG.replace(
-        "address = \"203.0.113.1\", priority = 1",
-        "address = \"203.0.113.1\", priority = 9",
-    );
-    let changes = plane
-        .apply(sterna_config::parse(&moved, "test").unwrap().into_config())
-        .unwrap();
+    let moved =
+        CONFIG.replace("address = \"203.0.113.1\", priority = 1", "address = \"203.0.113.1\", priority = 9");
+    let changes = plane.apply(sterna_config::parse(&moved, "test").unwrap().into_config()).unwrap();
     assert!(!changes.is_empty());
     let records = deliver(&mut plane, &mut model);
     assert!(
-        records.contains(&Update::EidDelete {
-            iid: iid(100),
-            prefix: prefix("10.1.9.9/32")
-        }),
+        records.contains(&Update::EidDelete { iid: iid(100), prefix: prefix("10.1.9.9/32") }),
         "{records:?}"
     );
-    assert!(
-        !records
-            .iter()
-            .any(|record| matches!(record, Update::NextHopUpsert { .. })),
-        "{records:?}"
-    );
+    assert!(!records.iter().any(|record| matches!(record, Update::NextHopUpsert { .. })), "{records:?}");
     model.assert_is(plane.site(), plane.paths(), &Default::default());
-    assert_eq!(
-        plane.apply(plane.config().clone()).unwrap(),
-        vec![],
-        "the same again is no change"
-    );
+    assert_eq!(plane.apply(plane.config().clone()).unwrap(), vec![], "the same again is no change");
     assert_eq!(deliver(&mut plane, &mut model), vec![]);
 }
 
@@ -174,19 +130,11 @@ fn a_reload_publishes_the_difference_and_forgets_negatives() {
 fn a_reload_that_needs_a_restart_changes_nothing() {
     let (mut plane, mut model) = synced();
     let other = CONFIG
-        .replace(
-            "[[group]]\niid = 100",
-            "[dataplane]\nmax_eids = 5000\n[[group]]\niid = 100",
-        )
+        .replace("[[group]]\niid = 100", "[dataplane]\nmax_eids = 5000\n[[group]]\niid = 100")
         .replace("address = \"203.0.113.1\"", "address = \"203.0.113.7\"");
     let before = plane.config().clone();
-    let refused = plane
-        .apply(sterna_config::parse(&other, "test").unwrap().into_config())
-        .unwrap_err();
-    assert!(
-        matches!(&refused[..], [change] if change.path.contains("max_eids")),
-        "{refused:?}"
-    );
+    let refused = plane.apply(sterna_config::parse(&other, "test").unwrap().into_config()).unwrap_err();
+    assert!(matches!(&refused[..], [change] if change.path.contains("max_eids")), "{refused:?}");
     assert_eq!(plane.config(), &before);
     assert_eq!(deliver(&mut plane, &mut model), vec![]);
 }
@@ -198,15 +146,8 @@ fn a_new_mapping_is_asked_for_in_the_underlay() {
     let more = format!(
         "{CONFIG}\n[[mapping]]\niid = 200\neid = \"10.1.7.0/24\"\nrlocs = [{{ address = \"203.0.113.9\" }}]\n"
     );
-    plane
-        .apply(sterna_config::parse(&more, "test").unwrap().into_config())
-        .unwrap();
-    let new: Vec<_> = plane
-        .questions()
-        .remotes
-        .difference(&before.remotes)
-        .copied()
-        .collect();
+    plane.apply(sterna_config::parse(&more, "test").unwrap().into_config()).unwrap();
+    let new: Vec<_> = plane.questions().remotes.difference(&before.remotes).copied().collect();
     assert_eq!(new, vec![ip("203.0.113.9")]);
     assert_eq!(before.ports, ["u0".to_string(), "u1".to_string()].into());
 }
@@ -216,16 +157,7 @@ fn a_session_says_everything_again_and_agents_are_dumped_again() {
     let (mut plane, mut model) = synced();
     let now = Instant::now();
     let mac = sterna_wire::Mac([2, 0, 0, 0, 0, 5]);
-    plane.event(
-        Event::Agent {
-            iid: iid(100),
-            eid: ip("10.1.1.5"),
-            mac,
-            port: 0,
-            vlan: None,
-        },
-        now,
-    );
+    plane.event(Event::Agent { iid: iid(100), eid: ip("10.1.1.5"), mac, port: 0, vlan: None }, now);
     plane.event(miss(100, "10.1.9.9"), now);
     deliver(&mut plane, &mut model);
     let before = model.eids();
@@ -251,10 +183,7 @@ fn a_dataplane_on_an_older_file_gets_what_it_has_ports_for() {
     plane.underlay(site::facts(&plane.questions()));
     plane.session_began(1, ["e0", "u0"].map(String::from).to_vec());
     let records = plane.pump(usize::MAX);
-    let groups = records
-        .iter()
-        .filter(|record| matches!(record, Update::GroupUpsert { .. }))
-        .count();
+    let groups = records.iter().filter(|record| matches!(record, Update::GroupUpsert { .. })).count();
     assert_eq!(groups, 1);
     assert_eq!(plane.warnings().len(), 2, "{:?}", plane.warnings());
 }
@@ -263,16 +192,7 @@ fn a_dataplane_on_an_older_file_gets_what_it_has_ports_for() {
 fn refusals_are_counted_by_reason() {
     let (mut plane, _) = synced();
     for _ in 0..3 {
-        plane.event(
-            Event::Refused {
-                kind: RefusedKind::EidTableFull,
-                detail: 100,
-            },
-            Instant::now(),
-        );
+        plane.event(Event::Refused { kind: RefusedKind::EidTableFull, detail: 100 }, Instant::now());
     }
-    assert_eq!(
-        plane.refused().iter().collect::<Vec<_>>(),
-        vec![(&"eid_table_full", &3)]
-    );
+    assert_eq!(plane.refused().iter().collect::<Vec<_>>(), vec![(&"eid_table_full", &3)]);
 }

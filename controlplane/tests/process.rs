@@ -24,12 +24,7 @@ impl Running {
         let mut child = command(folder).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (tell, lines) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            stderr
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| tell.send(line))
-        });
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
         let running = Self { child, lines };
         running.wait_for(|line| line == "ready");
         running
@@ -40,10 +35,7 @@ impl Running {
         let deadline = Instant::now() + Duration::from_secs(10);
         let mut seen = Vec::new();
         loop {
-            match self
-                .lines
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) if wanted(&line) => return line,
                 Ok(line) => seen.push(line),
                 Err(_) => panic!("the line never came; there were {seen:#?}"),
@@ -69,11 +61,7 @@ impl Drop for Running {
 
 fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sterna-controlplane"));
-    command
-        .arg("--config")
-        .arg(folder.join("gateway.toml"))
-        .arg("--run-dir")
-        .arg(folder.join("run"));
+    command.arg("--config").arg(folder.join("gateway.toml")).arg("--run-dir").arg(folder.join("run"));
     command
 }
 
@@ -89,9 +77,7 @@ fn text(output: &Output) -> String {
 
 fn status_of(folder: &Path) -> String {
     let mut stream = UnixStream::connect(folder.join("run/control.sock")).unwrap();
-    stream
-        .write_all(b"GET /v1/status HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
-        .unwrap();
+    stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -102,11 +88,7 @@ fn a_bad_config_is_shown_and_nothing_starts() {
     let folder = folder(&CONFIG.replace("side = \"rloc\"", "side = \"outside\""));
     let output = command(folder.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output).contains("outside") && text(&output).contains("gateway.toml"),
-        "{}",
-        text(&output)
-    );
+    assert!(text(&output).contains("outside") && text(&output).contains("gateway.toml"), "{}", text(&output));
     assert!(!folder.path().join("run").exists());
 }
 
@@ -116,11 +98,7 @@ fn it_serves_reloads_on_sighup_and_ends_on_sigterm() {
     let mut running = Running::start(folder.path());
     assert!(status_of(folder.path()).contains("\"gateway\":\"gw-a\""));
 
-    std::fs::write(
-        folder.path().join("gateway.toml"),
-        CONFIG.replace("10.1.2.0/24", "10.1.3.0/24"),
-    )
-    .unwrap();
+    std::fs::write(folder.path().join("gateway.toml"), CONFIG.replace("10.1.2.0/24", "10.1.3.0/24")).unwrap();
     running.signal(Signal::HUP);
     running.wait_for(|line| line.contains("config applied"));
     std::fs::write(folder.path().join("gateway.toml"), "[gateway]\nname = 7\n").unwrap();
@@ -140,15 +118,8 @@ fn a_second_one_is_refused_and_a_killed_one_is_followed() {
     let mut first = Running::start(folder.path());
     let output = command(folder.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output).contains("another control plane"),
-        "{}",
-        text(&output)
-    );
-    assert!(
-        status_of(folder.path()).contains("200 OK"),
-        "the first is not disturbed"
-    );
+    assert!(text(&output).contains("another control plane"), "{}", text(&output));
+    assert!(status_of(folder.path()).contains("200 OK"), "the first is not disturbed");
     first.signal(Signal::KILL);
     first.status();
     let _second = Running::start(folder.path());

@@ -71,25 +71,15 @@ fn iid(number: u32) -> Iid {
 
 fn eid_key(index: usize) -> EidKey {
     let prefix = Prefix::masked([10, index as u8, 0, 0].into(), 16).unwrap();
-    EidKey {
-        iid: iid(100 + (index as u32 % 2)),
-        prefix,
-    }
+    EidKey { iid: iid(100 + (index as u32 % 2)), prefix }
 }
 
 fn negative_key(index: u8) -> EidKey {
-    EidKey {
-        iid: iid(100),
-        prefix: Prefix::host([172, 16, 0, index].into()),
-    }
+    EidKey { iid: iid(100), prefix: Prefix::host([172, 16, 0, index].into()) }
 }
 
 fn negative(action: bool) -> NegativeAction {
-    if action {
-        NegativeAction::Drop
-    } else {
-        NegativeAction::Native
-    }
+    if action { NegativeAction::Drop } else { NegativeAction::Native }
 }
 
 impl World {
@@ -112,11 +102,7 @@ impl World {
         for (index, slot) in self.slots.iter().enumerate() {
             let wanted = match slot {
                 Slot::None => continue,
-                Slot::Local { port } => EidWanted::Local {
-                    port: *port,
-                    vlan: None,
-                    via: None,
-                },
+                Slot::Local { port } => EidWanted::Local { port: *port, vlan: None, via: None },
                 Slot::Mapped { remotes, checksum } => {
                     let named = (0..REMOTES).filter(|bit| remotes & (1 << bit) != 0);
                     let locators = named.map(|at| LocatorKey {
@@ -152,11 +138,7 @@ impl World {
             remotes: BTreeMap::new(),
         };
         for set in self.site().sets {
-            let locators = set
-                .locators()
-                .iter()
-                .map(|key| self.locator(key, &mut paths))
-                .collect();
+            let locators = set.locators().iter().map(|key| self.locator(key, &mut paths)).collect();
             paths.sets.insert(set, locators);
         }
         paths
@@ -164,58 +146,23 @@ impl World {
 
     fn locator(&self, key: &LocatorKey, paths: &mut Paths) -> LocatorWanted {
         let at = (0..REMOTES).find(|at| remote_address(*at) == key.remote).unwrap();
-        let Remote {
-            local,
-            hop,
-            mac,
-            mtu,
-            usable,
-        } = self.remotes[at].clone();
-        let next_hop = NextHopKey {
-            port: 1,
-            address: Some([192, 0, 2, 200 + hop].into()),
-        };
+        let Remote { local, hop, mac, mtu, usable } = self.remotes[at].clone();
+        let next_hop = NextHopKey { port: 1, address: Some([192, 0, 2, 200 + hop].into()) };
         let destination = mac.map(|last| Mac([2, 0, 0, 0, 0, last]));
-        paths.hops.insert(
-            next_hop,
-            NextHop {
-                port: 1,
-                source: Mac([2; 6]),
-                destination,
-            },
-        );
+        paths.hops.insert(next_hop, NextHop { port: 1, source: Mac([2; 6]), destination });
         let adjacency = AdjacencyKey {
             local: [192, 0, 2, local].into(),
             remote: key.remote,
             udp_checksum: key.udp_checksum,
         };
-        paths
-            .adjacencies
-            .insert(adjacency, AdjacencyWanted { next_hop, mtu });
-        LocatorWanted {
-            adjacency,
-            priority: key.priority,
-            weight: key.weight,
-            usable,
-        }
+        paths.adjacencies.insert(adjacency, AdjacencyWanted { next_hop, mtu });
+        LocatorWanted { adjacency, priority: key.priority, weight: key.weight, usable }
     }
 }
 
 fn remotes() -> impl Strategy<Value = Vec<Remote>> {
-    let one = (
-        0..3_u8,
-        0..3_u8,
-        any::<Option<u8>>(),
-        1300..1500_u16,
-        any::<bool>(),
-    );
-    let one = one.prop_map(|(local, hop, mac, mtu, usable)| Remote {
-        local,
-        hop,
-        mac,
-        mtu,
-        usable,
-    });
+    let one = (0..3_u8, 0..3_u8, any::<Option<u8>>(), 1300..1500_u16, any::<bool>());
+    let one = one.prop_map(|(local, hop, mac, mtu, usable)| Remote { local, hop, mac, mtu, usable });
     prop::collection::vec(one, REMOTES)
 }
 
@@ -229,16 +176,10 @@ fn slot() -> impl Strategy<Value = Slot> {
 
 /// The first slot is never empty: it is the steady one.
 fn world() -> impl Strategy<Value = World> {
-    let steady = slot().prop_filter("the first EID is always there", |slot| {
-        !matches!(slot, Slot::None)
-    });
+    let steady = slot().prop_filter("the first EID is always there", |slot| !matches!(slot, Slot::None));
     let slots = (steady, prop::collection::vec(slot(), EIDS - 1));
     let slots = slots.prop_map(|(first, others)| std::iter::once(first).chain(others).collect::<Vec<_>>());
-    (slots, remotes(), any::<u8>()).prop_map(|(slots, remotes, groups)| World {
-        slots,
-        remotes,
-        groups,
-    })
+    (slots, remotes(), any::<u8>()).prop_map(|(slots, remotes, groups)| World { slots, remotes, groups })
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -270,16 +211,7 @@ impl Bench {
         let mut publisher = Publisher::default();
         publisher.replace(&world.site(), &world.paths());
         let (ring, model, negatives) = (VecDeque::new(), Model::default(), BTreeMap::new());
-        Self {
-            publisher,
-            ring,
-            capacity,
-            model,
-            world,
-            negatives,
-            generation: 0,
-            steady: false,
-        }
+        Self { publisher, ring, capacity, model, world, negatives, generation: 0, steady: false }
     }
 
     fn run(&mut self, op: Op) {
@@ -355,8 +287,7 @@ impl Bench {
         }
         assert!(self.publisher.synced());
         assert_eq!(self.publisher.dirty(), 0);
-        self.model
-            .assert_is(&self.world.site(), &self.world.paths(), &self.negatives);
+        self.model.assert_is(&self.world.site(), &self.world.paths(), &self.negatives);
     }
 }
 
@@ -378,25 +309,9 @@ proptest! {
 }
 
 fn plain_world() -> World {
-    let remote = Remote {
-        local: 1,
-        hop: 1,
-        mac: Some(9),
-        mtu: 1500,
-        usable: true,
-    };
-    let slots = vec![
-        Slot::Mapped {
-            remotes: 0b0011,
-            checksum: false
-        };
-        EIDS
-    ];
-    World {
-        slots,
-        remotes: vec![remote; REMOTES],
-        groups: 1,
-    }
+    let remote = Remote { local: 1, hop: 1, mac: Some(9), mtu: 1500, usable: true };
+    let slots = vec![Slot::Mapped { remotes: 0b0011, checksum: false }; EIDS];
+    World { slots, remotes: vec![remote; REMOTES], groups: 1 }
 }
 
 #[test]
@@ -407,10 +322,7 @@ fn equal_sets_and_adjacencies_are_shared() {
     let count = |of: fn(&Update) -> bool| records.iter().filter(|record| of(record)).count();
     assert_eq!(count(|record| matches!(record, Update::EidUpsert { .. })), EIDS);
     assert_eq!(count(|record| matches!(record, Update::SetUpsert { .. })), 1);
-    assert_eq!(
-        count(|record| matches!(record, Update::AdjacencyUpsert { .. })),
-        2
-    );
+    assert_eq!(count(|record| matches!(record, Update::AdjacencyUpsert { .. })), 2);
     assert_eq!(count(|record| matches!(record, Update::NextHopUpsert { .. })), 1);
 }
 
@@ -423,10 +335,7 @@ fn a_changed_mac_is_one_record_and_a_link_down_touches_no_eid() {
     }
     bench.publisher.replace_paths(&bench.world.paths());
     let records = bench.publisher.pump(1000);
-    assert!(
-        matches!(records[..], [Update::NextHopUpsert { .. }]),
-        "{records:?}"
-    );
+    assert!(matches!(records[..], [Update::NextHopUpsert { .. }]), "{records:?}");
     for remote in &mut bench.world.remotes {
         remote.usable = false;
     }
@@ -449,10 +358,6 @@ fn a_restart_upserts_everything_and_deletes_nothing() {
     bench.model.new_session();
     for record in &records {
         bench.model.apply(record);
-        assert_eq!(
-            bench.model.eids(),
-            before,
-            "forwarding is the same after every record"
-        );
+        assert_eq!(bench.model.eids(), before, "forwarding is the same after every record");
     }
 }

@@ -37,22 +37,10 @@ struct Fake {
 
 impl Fake {
     fn new(socket: &Path, slots: usize) -> Self {
-        let description = [CounterDesc {
-            name: "rx_packets",
-            kind: Kind::Rx,
-            help: "Packets received.",
-        }];
-        let scope = ScopeName {
-            worker: 0,
-            port: 0,
-            port_name: "e0".into(),
-            side: Side::Eid,
-        };
+        let description = [CounterDesc { name: "rx_packets", kind: Kind::Rx, help: "Packets received." }];
+        let scope = ScopeName { worker: 0, port: 0, port_name: "e0".into(), side: Side::Eid };
         let config = config();
-        let ports = config.ports.iter().map(|port| PortDesc {
-            name: port.name.clone(),
-            side: Side::Both,
-        });
+        let ports = config.ports.iter().map(|port| PortDesc { name: port.name.clone(), side: Side::Both });
         Self {
             listener: Listener::bind(socket).unwrap(),
             counters: Counters::create(&description, &[scope]).unwrap(),
@@ -66,11 +54,7 @@ impl Fake {
 
     /// Lets in who knocks, and applies at most `most` records.
     fn step(&mut self, most: usize) {
-        let offer = Offer {
-            counters: &self.counters,
-            ring_slots: self.slots,
-            ports: &self.ports,
-        };
+        let offer = Offer { counters: &self.counters, ring_slots: self.slots, ports: &self.ports };
         if let Ok(Some(session)) = self.listener.accept(&offer) {
             self.model.new_session();
             self.sessions += 1;
@@ -124,13 +108,7 @@ impl Bench {
         let (facts, known) = watch::channel(Facts::default());
         let (kept, path) = (shared.clone(), socket.clone());
         let task = tokio::spawn(async move { session::keep(&kept, &path, known).await });
-        Self {
-            shared,
-            facts,
-            socket,
-            task,
-            _folder: folder,
-        }
+        Self { shared, facts, socket, task, _folder: folder }
     }
 
     /// What the underlay task would do.
@@ -162,8 +140,7 @@ impl Drop for Bench {
 
 fn in_sync(bench: &Bench, fake: &Fake) {
     let plane = bench.shared.plane();
-    fake.model
-        .assert_is(plane.site(), plane.paths(), &Default::default());
+    fake.model.assert_is(plane.site(), plane.paths(), &Default::default());
 }
 
 #[tokio::test]
@@ -184,43 +161,17 @@ async fn a_session_syncs_follows_changes_and_answers() {
     fake.step(64);
     in_sync(&bench, &fake);
 
-    fake.say(Event::Miss {
-        iid: iid(100),
-        eid: ip("10.1.9.9"),
-        source: false,
-        port: 0,
-    });
-    let key = EidKey {
-        iid: iid(100),
-        prefix: prefix("10.1.9.9/32"),
-    };
-    fake.until("the miss is answered", |fake| fake.model.meaning(&key).is_some())
-        .await;
-    let negative = EidAction::Negative {
-        action: NegativeAction::Drop,
-    };
+    fake.say(Event::Miss { iid: iid(100), eid: ip("10.1.9.9"), source: false, port: 0 });
+    let key = EidKey { iid: iid(100), prefix: prefix("10.1.9.9/32") };
+    fake.until("the miss is answered", |fake| fake.model.meaning(&key).is_some()).await;
+    let negative = EidAction::Negative { action: NegativeAction::Drop };
     assert_eq!(fake.model.meaning(&key), Some(Meaning::Other(negative)));
 
     let mac = sterna_wire::Mac([2, 0, 0, 0, 0, 5]);
-    fake.say(Event::Agent {
-        iid: iid(100),
-        eid: ip("10.1.1.5"),
-        mac,
-        port: 0,
-        vlan: None,
-    });
-    fake.until("the agent is known", |_| {
-        bench.shared.plane().agents().iter().count() == 1
-    })
-    .await;
-    fake.say(Event::AgentGone {
-        iid: iid(100),
-        eid: ip("10.1.1.5"),
-    });
-    fake.until("the agent is gone", |_| {
-        bench.shared.plane().agents().iter().count() == 0
-    })
-    .await;
+    fake.say(Event::Agent { iid: iid(100), eid: ip("10.1.1.5"), mac, port: 0, vlan: None });
+    fake.until("the agent is known", |_| bench.shared.plane().agents().iter().count() == 1).await;
+    fake.say(Event::AgentGone { iid: iid(100), eid: ip("10.1.1.5") });
+    fake.until("the agent is gone", |_| bench.shared.plane().agents().iter().count() == 0).await;
 }
 
 #[tokio::test]
@@ -242,17 +193,10 @@ async fn nothing_is_said_before_the_underlay_is_known() {
     }
     assert_eq!(fake.sessions, 0);
     let questions = bench.shared.plane().questions();
-    bench.learn(Facts {
-        settled: false,
-        ..site::facts(&questions)
-    });
+    bench.learn(Facts { settled: false, ..site::facts(&questions) });
     let started = std::time::Instant::now();
-    fake.until("synced although a next hop never answered", |_| bench.synced())
-        .await;
-    assert!(
-        started.elapsed() >= Duration::from_millis(900),
-        "it waited for the next hop first"
-    );
+    fake.until("synced although a next hop never answered", |_| bench.synced()).await;
+    assert!(started.elapsed() >= Duration::from_millis(900), "it waited for the next hop first");
     in_sync(&bench, &fake);
 }
 
@@ -266,10 +210,7 @@ async fn a_dataplane_that_is_restarted_is_told_everything_again() {
     drop(fake);
     let patience = tokio::time::Instant::now() + PATIENCE;
     while bench.synced() {
-        assert!(
-            tokio::time::Instant::now() < patience,
-            "the death was never noticed"
-        );
+        assert!(tokio::time::Instant::now() < patience, "the death was never noticed");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(bench.shared.with_session(|_| ()).is_none());
@@ -315,16 +256,9 @@ async fn a_control_plane_that_is_replaced_disturbs_nothing() {
     let task = tokio::spawn(async move { session::keep(&kept, &socket, known).await });
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !shared.plane().publisher().synced() {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "the second control plane never synced"
-        );
+        assert!(tokio::time::Instant::now() < deadline, "the second control plane never synced");
         fake.step(1);
-        assert_eq!(
-            fake.model.eids(),
-            before,
-            "forwarding is the same after every single record"
-        );
+        assert_eq!(fake.model.eids(), before, "forwarding is the same after every single record");
         tokio::time::sleep(Duration::from_micros(200)).await;
     }
     assert_eq!(fake.sessions, 2);

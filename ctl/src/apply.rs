@@ -56,7 +56,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit> {
     let exit = match answer.status {
         StatusCode::OK => Exit::Ok,
         StatusCode::UNPROCESSABLE_ENTITY => Exit::Found,
-        status => bail!("the gateway refused: {} ({status})", client::sentence(&answer.body)),
+        status => bail!(
+            "the gateway refused: {} ({status})",
+            client::sentence(&answer.body)
+        ),
     };
     if args.json {
         writeln!(out, "{}", answer.body.trim_end())?;
@@ -114,7 +117,10 @@ mod test {
             r#"{"applied":true,"changes":[{"path":"mapping[0].rlocs","effect":"live","text":"192.0.2.2 out"}]}"#,
         )
         .unwrap();
-        assert_eq!(text(|out| applied(&body.changes, out)), "applied, 1 changed:\n  mapping[0].rlocs: 192.0.2.2 out\n");
+        assert_eq!(
+            text(|out| applied(&body.changes, out)),
+            "applied, 1 changed:\n  mapping[0].rlocs: 192.0.2.2 out\n"
+        );
         assert!(text(|out| applied(&[], out)).contains("already"));
     }
 

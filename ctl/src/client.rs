@@ -61,7 +61,11 @@ impl std::fmt::Display for Unreachable {
                 root.display()
             ),
             Unreachable::Several { names } => {
-                write!(f, "several gateways are here: choose one with --name ({})", names.join(", "))
+                write!(
+                    f,
+                    "several gateways are here: choose one with --name ({})",
+                    names.join(", ")
+                )
             }
             Unreachable::NotRunning { socket } => write!(
                 f,
@@ -70,7 +74,11 @@ impl std::fmt::Display for Unreachable {
                 socket.display()
             ),
             Unreachable::NotAllowed { socket } => {
-                write!(f, "this user may not ask the gateway at {}: try again with sudo", socket.display())
+                write!(
+                    f,
+                    "this user may not ask the gateway at {}: try again with sudo",
+                    socket.display()
+                )
             }
             Unreachable::Silent { socket } => write!(
                 f,
@@ -78,7 +86,10 @@ impl std::fmt::Display for Unreachable {
                 socket.display()
             ),
             Unreachable::NoAnswer { sentence } => {
-                write!(f, "the control plane cannot tell: {sentence}; see `sterna show status`")
+                write!(
+                    f,
+                    "the control plane cannot tell: {sentence}; see `sterna show status`"
+                )
             }
         }
     }
@@ -106,40 +117,55 @@ pub fn post(socket: &Path, path: &str) -> Result<Answer> {
 }
 
 fn ask(socket: &Path, method: Method, path: &str) -> Result<Answer> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, talk(socket, method, path)).await });
-    let answer = answer.map_err(|_| Unreachable::Silent { socket: socket.to_owned() })??;
+    let answer = answer.map_err(|_| Unreachable::Silent {
+        socket: socket.to_owned(),
+    })??;
     if answer.status == StatusCode::SERVICE_UNAVAILABLE {
-        return Err(Unreachable::NoAnswer { sentence: sentence(&answer.body) }.into());
+        return Err(Unreachable::NoAnswer {
+            sentence: sentence(&answer.body),
+        }
+        .into());
     }
     Ok(answer)
 }
 
 async fn talk(socket: &Path, method: Method, path: &str) -> Result<Answer> {
-    let stream = UnixStream::connect(socket).await.map_err(|error| refused(error, socket))?;
-    let told = || format!("the control plane at {} broke off", socket.display());
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| refused(error, socket))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::builder().method(method).uri(path).header("host", "sterna").body(Empty::<Bytes>::new())?;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "sterna")
+        .body(Empty::<Bytes>::new())?;
+    // Moves the bytes until the exchange is over; what goes wrong there, the exchange tells.
+    tokio::spawn(connection);
     let exchange = async {
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(anyhow::Error::from_boxed)?;
+        let body = Limited::new(response.into_body(), MAX_BODY)
+            .collect()
+            .await
+            .map_err(anyhow::Error::from_boxed)?;
         let body = String::from_utf8(body.to_bytes().to_vec())?;
         anyhow::Ok(Answer { status, body })
     };
-    // The connection only moves while it is polled; it ends with the exchange.
-    tokio::select! {
-        answer = exchange => answer.with_context(told),
-        ended = async { connection.await?; std::future::pending::<hyper::Result<Answer>>().await } => {
-            ended.with_context(told)
-        }
-    }
+    exchange
+        .await
+        .with_context(|| format!("the control plane at {} broke off", socket.display()))
 }
 
 fn refused(error: io::Error, socket: &Path) -> anyhow::Error {
     let socket = socket.to_owned();
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Unreachable::NotRunning { socket }.into(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            Unreachable::NotRunning { socket }.into()
+        }
         io::ErrorKind::PermissionDenied => Unreachable::NotAllowed { socket }.into(),
         _ => anyhow::Error::new(error).context(format!("cannot connect to {}", socket.display())),
     }
@@ -160,12 +186,22 @@ mod test {
     fn every_reason_is_one_sentence_that_says_what_to_do() {
         let socket = PathBuf::from("/run/sterna/gw-a/control.sock");
         let reasons = [
-            Unreachable::None { root: "/run/sterna".into() },
-            Unreachable::Several { names: vec!["a".into(), "b".into()] },
-            Unreachable::NotRunning { socket: socket.clone() },
-            Unreachable::NotAllowed { socket: socket.clone() },
+            Unreachable::None {
+                root: "/run/sterna".into(),
+            },
+            Unreachable::Several {
+                names: vec!["a".into(), "b".into()],
+            },
+            Unreachable::NotRunning {
+                socket: socket.clone(),
+            },
+            Unreachable::NotAllowed {
+                socket: socket.clone(),
+            },
             Unreachable::Silent { socket },
-            Unreachable::NoAnswer { sentence: "no dataplane is connected".into() },
+            Unreachable::NoAnswer {
+                sentence: "no dataplane is connected".into(),
+            },
         ];
         let texts: std::collections::BTreeSet<String> = reasons.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), reasons.len());

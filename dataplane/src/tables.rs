@@ -8,7 +8,8 @@ use crate::layout::Layout;
 use std::net::IpAddr;
 use std::sync::Arc;
 use sterna_shm::{MAX_LOCATORS, PRIORITY_NEVER};
-use sterna_table::{CellsReader, Domain, EidReader, Guard, PublishedReader, Reader};
+pub use sterna_table::Reader;
+use sterna_table::{CellsReader, Domain, EidReader, Guard, PublishedReader};
 use sterna_wire::{Family, Mac, addr_bytes};
 
 /// A VLAN in table rows: 0 is untagged.

@@ -24,15 +24,9 @@ struct Refused {
 /// 200 with the changes, or 422 with the findings and nothing changed.
 pub async fn post(State(shared): State<Shared>) -> Response {
     match reload(&shared) {
-        Ok(changes) => Json(Applied {
-            applied: true,
-            changes,
-        })
-        .into_response(),
+        Ok(changes) => Json(Applied { applied: true, changes }).into_response(),
         Err(refusal) => {
-            let body = Refused {
-                findings: refusal.findings(),
-            };
+            let body = Refused { findings: refusal.findings() };
             (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
         }
     }

@@ -55,17 +55,11 @@ fn body(scopes: &[ScopeView]) -> Body {
         dropped: sum.dropped,
         error: sum.error,
     };
-    Body {
-        scopes: scopes.iter().map(scope).collect(),
-        balance,
-    }
+    Body { scopes: scopes.iter().map(scope).collect(), balance }
 }
 
 fn scope(view: &ScopeView) -> Scope {
-    let counters = view
-        .values
-        .iter()
-        .map(|counter| (counter.name.to_string(), counter.value));
+    let counters = view.values.iter().map(|counter| (counter.name.to_string(), counter.value));
     Scope {
         worker: view.worker,
         port: view.port_name.clone(),

@@ -59,12 +59,8 @@ mod tests {
 
     #[test]
     fn workers_are_summed_and_other_kinds_left_out() {
-        let counter = |name: &str, kind, value| CounterValue {
-            name: name.into(),
-            kind,
-            help: "Why.".into(),
-            value,
-        };
+        let counter =
+            |name: &str, kind, value| CounterValue { name: name.into(), kind, help: "Why.".into(), value };
         let scope = |worker, value| ScopeView {
             worker,
             port: 1,

@@ -45,11 +45,7 @@ pub async fn get(State(shared): State<Shared>) -> Json<Vec<Row>> {
 }
 
 fn rows(plane: &ControlPlane, now: Instant) -> Vec<Row> {
-    let configured = plane
-        .site()
-        .eids
-        .iter()
-        .map(|(key, wanted)| configured(plane, key, wanted));
+    let configured = plane.site().eids.iter().map(|(key, wanted)| configured(plane, key, wanted));
     let negative = plane.negatives().remaining(now).map(|(key, action, left)| Row {
         action: Some(negative_word(action)),
         expires_s: Some(left.as_secs()),
@@ -60,14 +56,10 @@ fn rows(plane: &ControlPlane, now: Instant) -> Vec<Row> {
 
 fn configured(plane: &ControlPlane, key: &EidKey, wanted: &EidWanted) -> Row {
     match wanted {
-        EidWanted::Remote(set) => Row {
-            locators: locators(plane, set),
-            ..row(plane, key, "static")
-        },
-        EidWanted::Negative(action) => Row {
-            action: Some(negative_word(*action)),
-            ..row(plane, key, "negative")
-        },
+        EidWanted::Remote(set) => Row { locators: locators(plane, set), ..row(plane, key, "static") },
+        EidWanted::Negative(action) => {
+            Row { action: Some(negative_word(*action)), ..row(plane, key, "negative") }
+        }
         EidWanted::Local { port, vlan, via } => Row {
             port: plane.ports().name(*port).map(str::to_string),
             vlan: vlan.map(|vlan| vlan.get()),

@@ -32,9 +32,7 @@ pub async fn get(State(shared): State<Shared>) -> Json<Vec<Row>> {
 
 fn rows(plane: &ControlPlane) -> Vec<Row> {
     let remotes = plane.paths().remotes.iter();
-    remotes
-        .map(|(address, path)| row(plane, *address, path.as_ref()))
-        .collect()
+    remotes.map(|(address, path)| row(plane, *address, path.as_ref())).collect()
 }
 
 fn row(plane: &ControlPlane, address: IpAddr, path: Option<&Path>) -> Row {
@@ -61,10 +59,6 @@ fn row(plane: &ControlPlane, address: IpAddr, path: Option<&Path>) -> Row {
         next_hop: path.next_hop.address,
         mac: path.destination.map(|mac| mac.to_string()),
         mtu: known.then_some(path.mtu),
-        port: plane
-            .ports()
-            .name(path.next_hop.port)
-            .filter(|_| known)
-            .map(str::to_string),
+        port: plane.ports().name(path.next_hop.port).filter(|_| known).map(str::to_string),
     }
 }

@@ -67,13 +67,7 @@ struct Failure {
 }
 
 fn failure(status: StatusCode, error: &str) -> Response {
-    (
-        status,
-        Json(Failure {
-            error: error.to_string(),
-        }),
-    )
-        .into_response()
+    (status, Json(Failure { error: error.to_string() })).into_response()
 }
 
 async fn unknown() -> Response {

@@ -68,10 +68,7 @@ fn body(plane: &ControlPlane, dataplane: Option<DataplaneBody>) -> Body {
         pending: publisher.dirty(),
         dataplane,
         eids: plane.site().eids.len(),
-        negatives: Negatives {
-            entries: plane.negatives().len(),
-            evicted: plane.negatives().evicted(),
-        },
+        negatives: Negatives { entries: plane.negatives().len(), evicted: plane.negatives().evicted() },
         misses: Misses {
             received: misses.received,
             negative: misses.negative,
@@ -86,8 +83,5 @@ fn body(plane: &ControlPlane, dataplane: Option<DataplaneBody>) -> Body {
 
 fn dataplane_body(incarnation: u64, beat_ns: u64, now_ns: u64) -> DataplaneBody {
     let age = (beat_ns > 0).then(|| now_ns.saturating_sub(beat_ns) / 1_000_000);
-    DataplaneBody {
-        incarnation,
-        heartbeat_age_ms: age,
-    }
+    DataplaneBody { incarnation, heartbeat_age_ms: age }
 }

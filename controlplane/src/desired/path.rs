@@ -33,14 +33,7 @@ impl Path {
     /// No way at present. The locator is known all the same: its packets are let in.
     fn none(local: IpAddr, port: u16, reach: Reach) -> Self {
         let next_hop = NextHopKey { port, address: None };
-        Self {
-            local,
-            next_hop,
-            source: Mac::ZERO,
-            destination: None,
-            mtu: MTU_UNKNOWN,
-            reach,
-        }
+        Self { local, next_hop, source: Mac::ZERO, destination: None, mtu: MTU_UNKNOWN, reach }
     }
 }
 
@@ -86,23 +79,13 @@ impl fmt::Display for Reach {
 /// The kernel's own choice of a port decides which of our RLOCs is the first candidate; the others follow in the
 /// config's order, and the first candidate that works wins.
 pub(super) fn path(config: &Config, facts: &Facts, ports: &Ports, remote: IpAddr) -> Option<Path> {
-    let preferred = facts
-        .routes
-        .get(&RouteQuestion { remote, source: None })
-        .map(|route| route.oif);
-    let preferred = preferred
-        .and_then(|oif| facts.links.get(&oif))
-        .map(|link| link.name.as_str());
-    let own = config
-        .rlocs
-        .iter()
-        .filter(|rloc| rloc.address.is_ipv4() == remote.is_ipv4());
+    let preferred = facts.routes.get(&RouteQuestion { remote, source: None }).map(|route| route.oif);
+    let preferred = preferred.and_then(|oif| facts.links.get(&oif)).map(|link| link.name.as_str());
+    let own = config.rlocs.iter().filter(|rloc| rloc.address.is_ipv4() == remote.is_ipv4());
     let port_name = |rloc: &LocalRloc| config.ports.get(rloc.port).map(|port| port.name.as_str());
     let mut candidates: Vec<&LocalRloc> = own.collect();
     candidates.sort_by_key(|rloc| preferred.is_none() || port_name(rloc) != preferred);
-    let ways = candidates
-        .into_iter()
-        .filter_map(|rloc| way(rloc, config, facts, ports, remote));
+    let ways = candidates.into_iter().filter_map(|rloc| way(rloc, config, facts, ports, remote));
     let mut first = None;
     for way in ways {
         if way.reach.usable() {
@@ -117,33 +100,20 @@ pub(super) fn path(config: &Config, facts: &Facts, ports: &Ports, remote: IpAddr
 fn way(rloc: &LocalRloc, config: &Config, facts: &Facts, ports: &Ports, remote: IpAddr) -> Option<Path> {
     let local = rloc.address;
     let home = ports.index(rloc.port)?;
-    let Some(route) = facts.routes.get(&RouteQuestion {
-        remote,
-        source: Some(local),
-    }) else {
+    let Some(route) = facts.routes.get(&RouteQuestion { remote, source: Some(local) }) else {
         return Some(Path::none(local, home, Reach::NoRoute));
     };
     let Some(link) = facts.links.get(&route.oif) else {
-        return Some(Path::none(
-            local,
-            home,
-            Reach::NotAPort(format!("link {}", route.oif)),
-        ));
+        return Some(Path::none(local, home, Reach::NotAPort(format!("link {}", route.oif))));
     };
     let Some(port) = ports.rloc_side(&link.name) else {
         return Some(Path::none(local, home, Reach::NotAPort(link.name.clone())));
     };
-    let key = NeighbourKey {
-        link: route.oif,
-        address: route.next_hop,
-    };
+    let key = NeighbourKey { link: route.oif, address: route.next_hop };
     let neighbour = facts.neighbours.get(&key).copied().unwrap_or_default();
     Some(Path {
         local,
-        next_hop: NextHopKey {
-            port,
-            address: Some(route.next_hop),
-        },
+        next_hop: NextHopKey { port, address: Some(route.next_hop) },
         source: link.mac,
         destination: neighbour.mac.filter(|_| link.up),
         mtu: link_mtu(config, link).min(narrow(route.mtu.unwrap_or(u32::MAX))),
@@ -162,11 +132,7 @@ fn reach(link: &Link, neighbour: Neighbour) -> Reach {
 
 /// What a link carries: its own MTU, or less when the config says so.
 pub(super) fn link_mtu(config: &Config, link: &Link) -> u16 {
-    let configured = config
-        .ports
-        .iter()
-        .find(|port| port.name == link.name)
-        .and_then(|port| port.mtu);
+    let configured = config.ports.iter().find(|port| port.name == link.name).and_then(|port| port.mtu);
     narrow(link.mtu).min(configured.unwrap_or(u16::MAX))
 }
 

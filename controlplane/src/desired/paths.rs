@@ -50,49 +50,27 @@ impl Paths {
         for key in set.locators().iter().take(MAX_LOCATORS) {
             let path = self.remotes.entry(key.remote).or_insert_with(|| find(key.remote));
             let Some(path) = path else { continue };
-            let adjacency = AdjacencyKey {
-                local: path.local,
-                remote: key.remote,
-                udp_checksum: key.udp_checksum,
-            };
-            let hop = NextHop {
-                port: path.next_hop.port,
-                source: path.source,
-                destination: path.destination,
-            };
+            let adjacency =
+                AdjacencyKey { local: path.local, remote: key.remote, udp_checksum: key.udp_checksum };
+            let hop =
+                NextHop { port: path.next_hop.port, source: path.source, destination: path.destination };
             self.hops.insert(path.next_hop, hop);
-            let stands = AdjacencyWanted {
-                next_hop: path.next_hop,
-                mtu: path.mtu,
-            };
+            let stands = AdjacencyWanted { next_hop: path.next_hop, mtu: path.mtu };
             self.adjacencies.insert(adjacency, stands);
             let usable = path.reach.usable();
-            locators.push(LocatorWanted {
-                adjacency,
-                priority: key.priority,
-                weight: key.weight,
-                usable,
-            });
+            locators.push(LocatorWanted { adjacency, priority: key.priority, weight: key.weight, usable });
         }
         locators
     }
 
     /// The smallest path MTU in use; before any path works, that of the rloc-side links.
     fn smallest_mtu(&self, config: &Config, facts: &Facts) -> u16 {
-        let used = self
-            .remotes
-            .values()
-            .flatten()
-            .filter(|path| path.reach.usable())
-            .map(|path| path.mtu)
-            .min();
+        let used =
+            self.remotes.values().flatten().filter(|path| path.reach.usable()).map(|path| path.mtu).min();
         used.unwrap_or_else(|| {
             let rloc_side = config.ports.iter().filter(|port| port.side.is_rloc());
             let links = rloc_side.filter_map(|port| facts.link_named(&port.name));
-            links
-                .map(|link| link_mtu(config, link))
-                .min()
-                .unwrap_or(MTU_UNKNOWN)
+            links.map(|link| link_mtu(config, link)).min().unwrap_or(MTU_UNKNOWN)
         })
     }
 }

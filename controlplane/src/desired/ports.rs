@@ -19,10 +19,7 @@ impl Ports {
     /// The ports of `config`, with the indices of a dataplane that has `names` in this order.
     pub fn new(config: &Config, names: Vec<String>) -> Self {
         let place = |wanted: &str| names.iter().position(|name| name == wanted);
-        let index = config
-            .ports
-            .iter()
-            .map(|port| place(&port.name).and_then(|at| u16::try_from(at).ok()));
+        let index = config.ports.iter().map(|port| place(&port.name).and_then(|at| u16::try_from(at).ok()));
         Self {
             index: index.collect(),
             sides: config.ports.iter().map(|port| port.side).collect(),
@@ -33,10 +30,7 @@ impl Ports {
 
     /// The ports of `config`, in its own order.
     pub fn of(config: &Config) -> Self {
-        Self::new(
-            config,
-            config.ports.iter().map(|port| port.name.clone()).collect(),
-        )
+        Self::new(config, config.ports.iter().map(|port| port.name.clone()).collect())
     }
 
     /// The same dataplane under another config.
@@ -63,8 +57,6 @@ impl Ports {
     /// Ports of the config that the dataplane does not have.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
         let named = self.config_names.iter().zip(&self.index);
-        named
-            .filter(|(_, index)| index.is_none())
-            .map(|(name, _)| name.as_str())
+        named.filter(|(_, index)| index.is_none()).map(|(name, _)| name.as_str())
     }
 }

@@ -27,16 +27,11 @@ pub struct Site {
 impl Site {
     /// The site of `config` on a dataplane with these ports.
     pub fn new(config: &Config, ports: &Ports) -> Self {
-        let mut site = Site {
-            rlocs: config.rlocs.iter().map(|rloc| rloc.address).collect(),
-            ..Site::default()
-        };
+        let mut site =
+            Site { rlocs: config.rlocs.iter().map(|rloc| rloc.address).collect(), ..Site::default() };
         for mapping in &config.mappings {
             let set = SetKey::new(mapping.rlocs.iter().map(locator).collect());
-            let key = EidKey {
-                iid: mapping.iid,
-                prefix: mapping.eid,
-            };
+            let key = EidKey { iid: mapping.iid, prefix: mapping.eid };
             site.sets.insert(set.clone());
             site.eids.insert(key, EidWanted::Remote(set));
         }
@@ -68,44 +63,21 @@ impl Site {
         };
         self.groups.insert(group.iid, record);
         for served in &group.eids {
-            let key = EidKey {
-                iid: group.iid,
-                prefix: served.prefix,
-            };
-            self.eids.insert(
-                key,
-                EidWanted::Local {
-                    port,
-                    vlan: group.vlan,
-                    via: served.via,
-                },
-            );
+            let key = EidKey { iid: group.iid, prefix: served.prefix };
+            self.eids.insert(key, EidWanted::Local { port, vlan: group.vlan, via: served.via });
         }
     }
 
     /// The longest configured prefix over an address.
     pub fn covering(&self, iid: Iid, address: IpAddr) -> Option<(EidKey, &EidWanted)> {
         (0..=Family::of(address).bits()).rev().find_map(|len| {
-            let key = EidKey {
-                iid,
-                prefix: Prefix::masked(address, len).ok()?,
-            };
+            let key = EidKey { iid, prefix: Prefix::masked(address, len).ok()? };
             self.eids.get(&key).map(|wanted| (key, wanted))
         })
     }
 }
 
 fn locator(rloc: &Rloc) -> LocatorKey {
-    let Rloc {
-        address,
-        priority,
-        weight,
-        udp_checksum,
-    } = *rloc;
-    LocatorKey {
-        remote: address,
-        priority,
-        weight,
-        udp_checksum,
-    }
+    let Rloc { address, priority, weight, udp_checksum } = *rloc;
+    LocatorKey { remote: address, priority, weight, udp_checksum }
 }

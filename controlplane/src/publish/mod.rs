@@ -58,8 +58,7 @@ enum Progress {
 impl Publisher {
     /// The whole desired state; dynamic EIDs are forgotten.
     pub fn replace(&mut self, site: &Site, paths: &Paths) {
-        self.rlocs
-            .want_exactly(site.rlocs.iter().map(|&address| (address, ())).collect());
+        self.rlocs.want_exactly(site.rlocs.iter().map(|&address| (address, ())).collect());
         self.groups.want_exactly(site.groups.clone());
         self.replace_paths(paths);
         self.eids.want_exactly(site.eids.clone());
@@ -91,10 +90,7 @@ impl Publisher {
         self.adjacencies.tell_all_again();
         self.sets.tell_all_again();
         self.eids.tell_all_again();
-        self.session = Some(Session {
-            generation,
-            progress: Progress::Begin,
-        });
+        self.session = Some(Session { generation, progress: Progress::Begin });
     }
 
     /// The dataplane is gone; nothing is said until the next session.
@@ -114,9 +110,7 @@ impl Publisher {
 
     /// The dataplane has the whole state and forwards by it. Later changes may be on their way.
     pub fn synced(&self) -> bool {
-        self.session
-            .as_ref()
-            .is_some_and(|session| session.progress == Progress::Applied)
+        self.session.as_ref().is_some_and(|session| session.progress == Progress::Applied)
     }
 
     /// The generation of the present session.
@@ -249,51 +243,25 @@ impl Publisher {
 
     fn adjacency(&self, key: &AdjacencyKey, wanted: &AdjacencyWanted) -> Option<Adjacency> {
         let next_hop = self.hops.id(&wanted.next_hop)?;
-        let AdjacencyKey {
-            local,
-            remote,
-            udp_checksum,
-        } = *key;
-        Some(Adjacency {
-            next_hop,
-            local,
-            remote,
-            mtu: wanted.mtu,
-            udp_checksum,
-        })
+        let AdjacencyKey { local, remote, udp_checksum } = *key;
+        Some(Adjacency { next_hop, local, remote, mtu: wanted.mtu, udp_checksum })
     }
 
     fn set(&self, wanted: &[LocatorWanted]) -> Option<LocatorSet> {
         let mut locators = Vec::with_capacity(wanted.len());
         for locator in wanted {
             let adjacency = self.adjacencies.id(&locator.adjacency)?;
-            let LocatorWanted {
-                priority,
-                weight,
-                usable,
-                ..
-            } = *locator;
-            locators.push(Locator {
-                adjacency,
-                priority,
-                weight,
-                usable,
-            });
+            let LocatorWanted { priority, weight, usable, .. } = *locator;
+            locators.push(Locator { adjacency, priority, weight, usable });
         }
         LocatorSet::new(&locators)
     }
 
     fn action(&self, wanted: &EidWanted) -> Option<EidAction> {
         Some(match wanted {
-            EidWanted::Remote(set) => EidAction::Remote {
-                set: self.sets.id(set)?,
-            },
+            EidWanted::Remote(set) => EidAction::Remote { set: self.sets.id(set)? },
             EidWanted::Negative(action) => EidAction::Negative { action: *action },
-            EidWanted::Local { port, vlan, via } => EidAction::Local {
-                port: *port,
-                vlan: *vlan,
-                via: *via,
-            },
+            EidWanted::Local { port, vlan, via } => EidAction::Local { port: *port, vlan: *vlan, via: *via },
         })
     }
 }

@@ -71,11 +71,7 @@ impl<K: Ord + Clone, V: PartialEq> Shelf<K, V> {
             }
             None if value.is_none() => {}
             None => {
-                let entry = Entry {
-                    want: value,
-                    told: false,
-                    id: self.ids.take(),
-                };
+                let entry = Entry { want: value, told: false, id: self.ids.take() };
                 self.entries.insert(key.clone(), entry);
                 self.upserts.insert(key.clone());
             }
@@ -84,11 +80,8 @@ impl<K: Ord + Clone, V: PartialEq> Shelf<K, V> {
 
     /// What all keys shall be; keys not in `all` are to be deleted.
     pub fn want_exactly(&mut self, all: BTreeMap<K, V>) {
-        let gone: Vec<K> = self
-            .wanted()
-            .filter(|(key, _)| !all.contains_key(key))
-            .map(|(key, _)| key.clone())
-            .collect();
+        let gone: Vec<K> =
+            self.wanted().filter(|(key, _)| !all.contains_key(key)).map(|(key, _)| key.clone()).collect();
         for key in gone {
             self.want(&key, None);
         }
@@ -99,9 +92,7 @@ impl<K: Ord + Clone, V: PartialEq> Shelf<K, V> {
 
     /// All keys and values that shall be.
     pub fn wanted(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.entries
-            .iter()
-            .filter_map(|(key, entry)| Some((key, entry.want.as_ref()?)))
+        self.entries.iter().filter_map(|(key, entry)| Some((key, entry.want.as_ref()?)))
     }
 
     /// What `key` shall be.
@@ -137,11 +128,7 @@ impl<K: Ord + Clone, V: PartialEq> Shelf<K, V> {
 
     /// The dataplane has been told the first upsert.
     pub fn told_upsert(&mut self) {
-        if let Some(entry) = self
-            .upserts
-            .pop_first()
-            .and_then(|key| self.entries.get_mut(&key))
-        {
+        if let Some(entry) = self.upserts.pop_first().and_then(|key| self.entries.get_mut(&key)) {
             entry.told = true;
         }
     }
@@ -244,9 +231,7 @@ mod tests {
         assert_eq!(shelf.first_delete(), None);
         let told = upserts(&mut shelf);
         assert_eq!(
-            told.iter()
-                .map(|(key, _, value)| (*key, *value))
-                .collect::<Vec<_>>(),
+            told.iter().map(|(key, _, value)| (*key, *value)).collect::<Vec<_>>(),
             vec![('a', 1), ('c', 4)]
         );
     }

@@ -65,13 +65,7 @@ pub fn link(message: &LinkMessage) -> Option<Link> {
     }
     let needed = LinkFlags::Up | LinkFlags::Running | LinkFlags::LowerUp;
     let up = message.header.flags.contains(needed);
-    Some(Link {
-        index: message.header.index,
-        name: name?,
-        mac: mac?,
-        mtu: mtu?,
-        up,
-    })
+    Some(Link { index: message.header.index, name: name?, mac: mac?, mtu: mtu?, up })
 }
 
 /// Bridges repeat link messages in their own family with part of the attributes.
@@ -110,11 +104,7 @@ pub fn route(message: &RouteMessage, remote: IpAddr) -> Option<Route> {
             _ => {}
         }
     }
-    Some(Route {
-        oif: oif?,
-        next_hop,
-        mtu,
-    })
+    Some(Route { oif: oif?, next_hop, mtu })
 }
 
 fn mtu_of(metrics: &[RouteMetric]) -> Option<u32> {
@@ -131,10 +121,7 @@ pub fn neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, NeighbourN
         NeighbourAttribute::LinkLayerAddress(bytes) => mac_of(bytes),
         _ => None,
     });
-    let permanent = matches!(
-        message.header.state,
-        NeighbourState::Permanent | NeighbourState::Noarp
-    );
+    let permanent = matches!(message.header.state, NeighbourState::Permanent | NeighbourState::Noarp);
     let news = match (message.header.state, mac) {
         (NeighbourState::Failed, _) => NeighbourNews::Failed,
         (NeighbourState::Incomplete | NeighbourState::None | NeighbourState::Other(_), _) | (_, None) => {
@@ -151,10 +138,7 @@ fn neighbour_key(message: &NeighbourMessage) -> Option<NeighbourKey> {
         NeighbourAttribute::Destination(NeighbourAddress::Inet6(at)) => Some(IpAddr::V6(*at)),
         _ => None,
     })?;
-    Some(NeighbourKey {
-        link: message.header.ifindex,
-        address,
-    })
+    Some(NeighbourKey { link: message.header.ifindex, address })
 }
 
 fn mac_of(bytes: &[u8]) -> Option<Mac> {
@@ -173,19 +157,14 @@ mod tests {
         message.header.state = state;
         let to = NeighbourAddress::Inet([192, 0, 2, 1].into());
         message.attributes.push(NeighbourAttribute::Destination(to));
-        message
-            .attributes
-            .extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac.to_vec())));
+        message.attributes.extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac.to_vec())));
         message
     }
 
     #[test]
     fn a_neighbour_is_valid_in_every_state_that_keeps_its_mac() {
         let mac = [2, 0, 0, 0, 0, 9];
-        let valid = |permanent| NeighbourNews::Valid {
-            mac: Mac(mac),
-            permanent,
-        };
+        let valid = |permanent| NeighbourNews::Valid { mac: Mac(mac), permanent };
         for (state, expected) in [
             (NeighbourState::Reachable, valid(false)),
             (NeighbourState::Stale, valid(false)),
@@ -198,13 +177,7 @@ mod tests {
             (NeighbourState::Failed, NeighbourNews::Failed),
         ] {
             let (key, news) = neighbour(&neighbour_message(state, Some(mac))).unwrap();
-            assert_eq!(
-                key,
-                NeighbourKey {
-                    link: 7,
-                    address: [192, 0, 2, 1].into()
-                }
-            );
+            assert_eq!(key, NeighbourKey { link: 7, address: [192, 0, 2, 1].into() });
             assert_eq!(news, expected, "{state}");
         }
         let (_, news) = neighbour(&neighbour_message(NeighbourState::Reachable, None)).unwrap();
@@ -221,22 +194,10 @@ mod tests {
             LinkAttribute::Mtu(1500),
             LinkAttribute::Address(vec![2; 6]),
         ];
-        let expected = Link {
-            index: 3,
-            name: "eth0".into(),
-            mac: Mac([2; 6]),
-            mtu: 1500,
-            up: true,
-        };
+        let expected = Link { index: 3, name: "eth0".into(), mac: Mac([2; 6]), mtu: 1500, up: true };
         assert_eq!(link(&message), Some(expected.clone()));
         message.header.flags = LinkFlags::Up;
-        assert_eq!(
-            link(&message),
-            Some(Link {
-                up: false,
-                ..expected
-            })
-        );
+        assert_eq!(link(&message), Some(Link { up: false, ..expected }));
         message.header.interface_family = AddressFamily::Bridge;
         assert_eq!(link(&message), None);
     }
@@ -247,35 +208,15 @@ mod tests {
         let mut message = RouteMessage::default();
         message.header.kind = RouteType::Unicast;
         message.attributes = vec![RouteAttribute::Oif(3)];
-        assert_eq!(
-            route(&message, remote),
-            Some(Route {
-                oif: 3,
-                next_hop: remote,
-                mtu: None
-            })
-        );
+        assert_eq!(route(&message, remote), Some(Route { oif: 3, next_hop: remote, mtu: None }));
         let gateway = std::net::Ipv6Addr::LOCALHOST;
-        message
-            .attributes
-            .push(RouteAttribute::Via(RouteVia::Inet6(gateway)));
-        message
-            .attributes
-            .push(RouteAttribute::Metrics(vec![RouteMetric::Mtu(1400)]));
+        message.attributes.push(RouteAttribute::Via(RouteVia::Inet6(gateway)));
+        message.attributes.push(RouteAttribute::Metrics(vec![RouteMetric::Mtu(1400)]));
         assert_eq!(
             route(&message, remote),
-            Some(Route {
-                oif: 3,
-                next_hop: gateway.into(),
-                mtu: Some(1400)
-            })
+            Some(Route { oif: 3, next_hop: gateway.into(), mtu: Some(1400) })
         );
-        for kind in [
-            RouteType::Local,
-            RouteType::Unreachable,
-            RouteType::BlackHole,
-            RouteType::Multicast,
-        ] {
+        for kind in [RouteType::Local, RouteType::Unreachable, RouteType::BlackHole, RouteType::Multicast] {
             message.header.kind = kind;
             assert_eq!(route(&message, remote), None);
         }

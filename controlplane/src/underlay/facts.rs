@@ -79,10 +79,7 @@ impl Questions {
     /// its family.
     pub fn routes(&self) -> impl Iterator<Item = RouteQuestion> + '_ {
         self.remotes.iter().flat_map(|&remote| {
-            let own = self
-                .locals
-                .iter()
-                .filter(move |local| local.is_ipv4() == remote.is_ipv4());
+            let own = self.locals.iter().filter(move |local| local.is_ipv4() == remote.is_ipv4());
             let sources = std::iter::once(None).chain(own.copied().map(Some));
             sources.map(move |source| RouteQuestion { remote, source })
         })
@@ -119,9 +116,7 @@ impl Facts {
             Some(Some(link)) => Some(link.index),
             Some(None) => return false,
         };
-        self.addresses
-            .iter()
-            .any(|&(on, at)| at == address && index.is_none_or(|index| index == on))
+        self.addresses.iter().any(|&(on, at)| at == address && index.is_none_or(|index| index == on))
     }
 }
 
@@ -155,13 +150,7 @@ mod tests {
     fn an_address_counts_on_the_named_link_only() {
         let mut facts = Facts::default();
         for (index, name) in [(3, "eth0"), (4, "eth1")] {
-            let link = Link {
-                index,
-                name: name.into(),
-                mac: Mac([2, 0, 0, 0, 0, 1]),
-                mtu: 1500,
-                up: true,
-            };
+            let link = Link { index, name: name.into(), mac: Mac([2, 0, 0, 0, 0, 1]), mtu: 1500, up: true };
             facts.links.insert(index, link);
         }
         facts.addresses.insert((3, ip("192.0.2.1")));

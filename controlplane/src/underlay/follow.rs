@@ -86,10 +86,7 @@ impl Follower {
             self.resolve(kernel).await?;
             self.tell(facts);
             let reroute_at = (pending >= Reaction::Reroute).then(|| rerouted + REROUTE_PAUSE);
-            match self
-                .cause(kernel, questions, reroute_at, reread + REREAD_EVERY)
-                .await?
-            {
+            match self.cause(kernel, questions, reroute_at, reread + REREAD_EVERY).await? {
                 Cause::Notice(notice) => pending = pending.max(self.notices(kernel, notice)),
                 Cause::Reread => pending = Reaction::Reread,
                 Cause::Asked => {
@@ -110,9 +107,7 @@ impl Follower {
         reroute_at: Option<Instant>,
         reread_at: Instant,
     ) -> Result<Cause, KernelError> {
-        let resolve_at = self
-            .resolver
-            .next_deadline(&self.shadow.facts().neighbours, Instant::now());
+        let resolve_at = self.resolver.next_deadline(&self.shadow.facts().neighbours, Instant::now());
         Ok(tokio::select! {
             notice = kernel.notice() => Cause::Notice(notice?),
             Ok(()) = questions.changed() => Cause::Asked,
@@ -196,11 +191,7 @@ fn report(old: &Facts, new: &Facts) {
             _ => {}
         }
     }
-    debug!(
-        routes = new.routes.len(),
-        neighbours = new.neighbours.len(),
-        "underlay changed"
-    );
+    debug!(routes = new.routes.len(), neighbours = new.neighbours.len(), "underlay changed");
 }
 
 async fn until(at: Option<Instant>) {

@@ -79,11 +79,7 @@ impl Kernel {
         let mut connections = JoinSet::new();
         connections.spawn(questions);
         connections.spawn(multicast);
-        Ok(Self {
-            handle,
-            notices: Box::new(notices),
-            _connections: connections,
-        })
+        Ok(Self { handle, notices: Box::new(notices), _connections: connections })
     }
 
     /// Waits for the next notification that concerns us.
@@ -109,11 +105,7 @@ impl Kernel {
     /// All Ethernet links.
     pub async fn links(&self) -> Result<Vec<Link>, KernelError> {
         let read = self.handle.link().get().execute();
-        in_time(
-            read.try_filter_map(|message| async move { Ok(decode::link(&message)) })
-                .try_collect(),
-        )
-        .await
+        in_time(read.try_filter_map(|message| async move { Ok(decode::link(&message)) }).try_collect()).await
     }
 
     /// All addresses with the link they are on.
@@ -129,12 +121,7 @@ impl Kernel {
     pub async fn neighbours(&self) -> Result<Vec<(NeighbourKey, NeighbourNews)>, KernelError> {
         let mut all = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let read = self
-                .handle
-                .neighbours()
-                .get()
-                .set_address_family(family)
-                .execute();
+            let read = self.handle.neighbours().get().set_address_family(family).execute();
             let some = read.try_filter_map(|message| async move { Ok(decode::neighbour(&message)) });
             let some: Vec<_> = in_time(some.try_collect()).await?;
             all.extend(some);
@@ -162,16 +149,11 @@ impl Kernel {
     /// One lookup, as `ip route get` does it: by destination, not by walking the table.
     pub async fn route(&self, question: RouteQuestion) -> Result<Option<Route>, KernelError> {
         let mut message = RouteMessage::default();
-        let (family, bits) = if question.remote.is_ipv4() {
-            (AddressFamily::Inet, 32)
-        } else {
-            (AddressFamily::Inet6, 128)
-        };
+        let (family, bits) =
+            if question.remote.is_ipv4() { (AddressFamily::Inet, 32) } else { (AddressFamily::Inet6, 128) };
         message.header.address_family = family;
         message.header.destination_prefix_length = bits;
-        message
-            .attributes
-            .push(RouteAttribute::Destination(question.remote.into()));
+        message.attributes.push(RouteAttribute::Destination(question.remote.into()));
         if let Some(source) = question.source {
             message.header.source_prefix_length = bits;
             message.attributes.push(RouteAttribute::Source(source.into()));
@@ -188,10 +170,7 @@ impl Kernel {
     /// Asks the kernel to resolve or confirm a neighbour (`NTF_USE`), as if it had a packet for it.
     pub async fn resolve(&self, key: NeighbourKey) -> Result<(), KernelError> {
         let request = self.handle.neighbours().add(key.link, key.address);
-        let request = request
-            .state(NeighbourState::None)
-            .flags(NeighbourFlags::Use)
-            .replace();
+        let request = request.state(NeighbourState::None).flags(NeighbourFlags::Use).replace();
         in_time(request.execute()).await
     }
 }
@@ -209,9 +188,7 @@ fn means_no_route(code: i32) -> bool {
         Errno::NODEV,
         Errno::SRCH,
     ];
-    answers
-        .iter()
-        .any(|errno| errno.raw_os_error() == code.saturating_abs())
+    answers.iter().any(|errno| errno.raw_os_error() == code.saturating_abs())
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, rtnetlink::Error>>) -> Result<T, KernelError> {

@@ -42,9 +42,7 @@ impl Resolver {
     /// When [`Resolver::due`] will next have something to say; none while nothing is wanted.
     pub fn next_deadline(&self, wanted: &BTreeMap<NeighbourKey, Neighbour>, now: Instant) -> Option<Instant> {
         let resolvable = wanted.iter().filter(|(_, neighbour)| !neighbour.permanent);
-        resolvable
-            .map(|(key, neighbour)| self.deadline(key, neighbour).unwrap_or(now))
-            .min()
+        resolvable.map(|(key, neighbour)| self.deadline(key, neighbour).unwrap_or(now)).min()
     }
 
     /// None: never asked, so at once.
@@ -65,10 +63,7 @@ mod tests {
     use super::*;
 
     fn key(last: u8) -> NeighbourKey {
-        NeighbourKey {
-            link: 3,
-            address: [192, 0, 2, last].into(),
-        }
+        NeighbourKey { link: 3, address: [192, 0, 2, last].into() }
     }
 
     #[test]
@@ -86,14 +81,8 @@ mod tests {
     #[test]
     fn a_resolved_next_hop_is_confirmed_and_a_permanent_one_left_alone() {
         let mut resolver = Resolver::default();
-        let resolved = Neighbour {
-            mac: Some(Mac([2; 6])),
-            ..Neighbour::default()
-        };
-        let fixed = Neighbour {
-            permanent: true,
-            ..resolved
-        };
+        let resolved = Neighbour { mac: Some(Mac([2; 6])), ..Neighbour::default() };
+        let fixed = Neighbour { permanent: true, ..resolved };
         let wanted = BTreeMap::from([(key(1), resolved), (key(2), fixed)]);
         let start = Instant::now();
         assert_eq!(resolver.due(&wanted, start), vec![key(1)]);
@@ -104,19 +93,9 @@ mod tests {
     #[test]
     fn an_urgent_question_does_not_wait_for_the_next_confirmation() {
         let mut resolver = Resolver::default();
-        let resolved = Neighbour {
-            mac: Some(Mac([2; 6])),
-            ..Neighbour::default()
-        };
-        let dropped = Neighbour {
-            ask_now: true,
-            ..resolved
-        };
-        let failed = Neighbour {
-            mac: None,
-            failed: true,
-            ..dropped
-        };
+        let resolved = Neighbour { mac: Some(Mac([2; 6])), ..Neighbour::default() };
+        let dropped = Neighbour { ask_now: true, ..resolved };
+        let failed = Neighbour { mac: None, failed: true, ..dropped };
         let start = Instant::now();
         let mut due = |neighbour, now| resolver.due(&BTreeMap::from([(key(1), neighbour)]), now).len();
         assert_eq!(due(resolved, start), 1);
@@ -133,10 +112,6 @@ mod tests {
         resolver.due(&wanted, start);
         assert_eq!(resolver.due(&BTreeMap::new(), start), vec![]);
         assert_eq!(resolver.next_deadline(&BTreeMap::new(), start), None);
-        assert_eq!(
-            resolver.due(&wanted, start),
-            vec![key(1)],
-            "asked afresh after it came back"
-        );
+        assert_eq!(resolver.due(&wanted, start), vec![key(1)], "asked afresh after it came back");
     }
 }

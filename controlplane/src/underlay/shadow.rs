@@ -103,9 +103,7 @@ impl Shadow {
         self.facts.links = links.into_iter().map(|link| (link.index, link)).collect();
         self.facts.addresses = addresses;
         let links = &self.facts.links;
-        self.facts
-            .neighbours
-            .retain(|key, _| links.get(&key.link).is_some_and(|link| link.up));
+        self.facts.neighbours.retain(|key, _| links.get(&key.link).is_some_and(|link| link.up));
     }
 
     /// Replaces the answers of all route lookups; the next hops in use follow from them.
@@ -117,10 +115,7 @@ impl Shadow {
                 continue;
             };
             if link.up && self.questions.ports.contains(&link.name) {
-                let key = NeighbourKey {
-                    link: route.oif,
-                    address: route.next_hop,
-                };
+                let key = NeighbourKey { link: route.oif, address: route.next_hop };
                 wanted.insert(key, self.facts.neighbours.get(&key).copied().unwrap_or_default());
             }
         }
@@ -167,39 +162,24 @@ impl Shadow {
         let before = *known;
         match news {
             NeighbourNews::Valid { mac, permanent } => {
-                *known = Neighbour {
-                    mac: Some(mac),
-                    permanent,
-                    ..Neighbour::default()
-                };
+                *known = Neighbour { mac: Some(mac), permanent, ..Neighbour::default() };
             }
             NeighbourNews::Unresolved => (known.permanent, known.ask_now) = (false, false),
             NeighbourNews::Forgotten => (known.permanent, known.ask_now) = (false, true),
             // Also what deleting an entry by hand looks like, so a neighbour that had answered is asked again.
             NeighbourNews::Failed => {
                 let ask_now = before.mac.is_some();
-                *known = Neighbour {
-                    failed: true,
-                    ask_now,
-                    ..Neighbour::default()
-                };
+                *known = Neighbour { failed: true, ask_now, ..Neighbour::default() };
             }
         }
         let changed = *known != before;
         self.settle();
-        if changed {
-            Reaction::Changed
-        } else {
-            Reaction::None
-        }
+        if changed { Reaction::Changed } else { Reaction::None }
     }
 
     fn settle(&mut self) {
-        let open = self
-            .facts
-            .neighbours
-            .values()
-            .any(|neighbour| neighbour.mac.is_none() && !neighbour.failed);
+        let open =
+            self.facts.neighbours.values().any(|neighbour| neighbour.mac.is_none() && !neighbour.failed);
         self.facts.settled |= self.facts.read && !open;
     }
 }
@@ -213,22 +193,13 @@ mod tests {
     }
 
     fn link(up: bool) -> Link {
-        Link {
-            index: 3,
-            name: "eth0".into(),
-            mac: Mac([2, 0, 0, 0, 0, 1]),
-            mtu: 1500,
-            up,
-        }
+        Link { index: 3, name: "eth0".into(), mac: Mac([2, 0, 0, 0, 0, 1]), mtu: 1500, up }
     }
 
     const KEY_MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
 
     fn gateway() -> NeighbourKey {
-        NeighbourKey {
-            link: 3,
-            address: ip("192.0.2.254"),
-        }
+        NeighbourKey { link: 3, address: ip("192.0.2.254") }
     }
 
     fn routed() -> Shadow {
@@ -239,21 +210,8 @@ mod tests {
             ports: ["eth0".to_string()].into(),
         });
         shadow.reread(vec![link(true)], [(3, ip("192.0.2.1"))].into());
-        let question = RouteQuestion {
-            remote: ip("198.51.100.1"),
-            source: None,
-        };
-        shadow.rerouted(
-            [(
-                question,
-                Route {
-                    oif: 3,
-                    next_hop: ip("192.0.2.254"),
-                    mtu: None,
-                },
-            )]
-            .into(),
-        );
+        let question = RouteQuestion { remote: ip("198.51.100.1"), source: None };
+        shadow.rerouted([(question, Route { oif: 3, next_hop: ip("192.0.2.254"), mtu: None })].into());
         shadow
     }
 
@@ -265,14 +223,8 @@ mod tests {
     fn it_settles_when_the_next_hop_answers_or_fails() {
         let mut shadow = routed();
         assert!(!shadow.facts().settled);
-        let news = NeighbourNews::Valid {
-            mac: KEY_MAC,
-            permanent: false,
-        };
-        assert_eq!(
-            shadow.observe(Notice::Neighbour(gateway(), news)),
-            Reaction::Changed
-        );
+        let news = NeighbourNews::Valid { mac: KEY_MAC, permanent: false };
+        assert_eq!(shadow.observe(Notice::Neighbour(gateway(), news)), Reaction::Changed);
         assert!(shadow.facts().settled);
         let mut shadow = routed();
         shadow.observe(Notice::Neighbour(gateway(), NeighbourNews::Failed));
@@ -283,38 +235,17 @@ mod tests {
     #[test]
     fn a_forgotten_neighbour_keeps_its_mac_until_resolution_fails() {
         let mut shadow = routed();
-        let valid = NeighbourNews::Valid {
-            mac: KEY_MAC,
-            permanent: false,
-        };
+        let valid = NeighbourNews::Valid { mac: KEY_MAC, permanent: false };
         shadow.observe(Notice::Neighbour(gateway(), valid));
-        let plain = Neighbour {
-            mac: Some(KEY_MAC),
-            ..Neighbour::default()
-        };
-        let failed = Neighbour {
-            failed: true,
-            ..Neighbour::default()
-        };
+        let plain = Neighbour { mac: Some(KEY_MAC), ..Neighbour::default() };
+        let failed = Neighbour { failed: true, ..Neighbour::default() };
         let mut after = |news| {
             shadow.observe(Notice::Neighbour(gateway(), news));
             known(&shadow)
         };
-        assert_eq!(
-            after(NeighbourNews::Forgotten),
-            Neighbour {
-                ask_now: true,
-                ..plain
-            }
-        );
+        assert_eq!(after(NeighbourNews::Forgotten), Neighbour { ask_now: true, ..plain });
         assert_eq!(after(NeighbourNews::Unresolved), plain);
-        assert_eq!(
-            after(NeighbourNews::Failed),
-            Neighbour {
-                ask_now: true,
-                ..failed
-            }
-        );
+        assert_eq!(after(NeighbourNews::Failed), Neighbour { ask_now: true, ..failed });
         assert_eq!(after(NeighbourNews::Unresolved), failed, "asking is no answer");
         assert_eq!(after(NeighbourNews::Failed), failed, "it was silent before");
         assert_eq!(after(valid), plain);
@@ -323,10 +254,7 @@ mod tests {
     #[test]
     fn a_link_down_forgets_its_neighbours_at_once() {
         let mut shadow = routed();
-        let valid = NeighbourNews::Valid {
-            mac: KEY_MAC,
-            permanent: false,
-        };
+        let valid = NeighbourNews::Valid { mac: KEY_MAC, permanent: false };
         shadow.observe(Notice::Neighbour(gateway(), valid));
         assert_eq!(shadow.observe(Notice::Link(link(false))), Reaction::Reroute);
         assert!(shadow.facts().neighbours.is_empty());
@@ -336,24 +264,12 @@ mod tests {
     #[test]
     fn strangers_and_repetitions_are_no_news() {
         let mut shadow = routed();
-        let stranger = NeighbourKey {
-            link: 3,
-            address: ip("192.0.2.77"),
-        };
-        let valid = NeighbourNews::Valid {
-            mac: KEY_MAC,
-            permanent: false,
-        };
+        let stranger = NeighbourKey { link: 3, address: ip("192.0.2.77") };
+        let valid = NeighbourNews::Valid { mac: KEY_MAC, permanent: false };
         assert_eq!(shadow.observe(Notice::Neighbour(stranger, valid)), Reaction::None);
         assert_eq!(shadow.observe(Notice::Link(link(true))), Reaction::None);
-        assert_eq!(
-            shadow.observe(Notice::Address(3, ip("192.0.2.1"))),
-            Reaction::None
-        );
-        assert_eq!(
-            shadow.observe(Notice::AddressGone(3, ip("192.0.2.2"))),
-            Reaction::None
-        );
+        assert_eq!(shadow.observe(Notice::Address(3, ip("192.0.2.1"))), Reaction::None);
+        assert_eq!(shadow.observe(Notice::AddressGone(3, ip("192.0.2.2"))), Reaction::None);
         assert_eq!(shadow.observe(Notice::LinkGone(8)), Reaction::None);
     }
 
@@ -361,14 +277,8 @@ mod tests {
     fn routing_addresses_and_lost_notifications_lead_to_new_lookups() {
         let mut shadow = routed();
         assert_eq!(shadow.observe(Notice::Routing), Reaction::Reroute);
-        assert_eq!(
-            shadow.observe(Notice::AddressGone(3, ip("192.0.2.1"))),
-            Reaction::Reroute
-        );
-        assert_eq!(
-            shadow.observe(Notice::Address(3, ip("192.0.2.1"))),
-            Reaction::Reroute
-        );
+        assert_eq!(shadow.observe(Notice::AddressGone(3, ip("192.0.2.1"))), Reaction::Reroute);
+        assert_eq!(shadow.observe(Notice::Address(3, ip("192.0.2.1"))), Reaction::Reroute);
         assert_eq!(shadow.observe(Notice::Overrun), Reaction::Reread);
         assert_eq!(shadow.observe(Notice::LinkGone(3)), Reaction::Reroute);
         assert!(shadow.facts().addresses.is_empty());
@@ -377,10 +287,7 @@ mod tests {
     #[test]
     fn only_next_hops_behind_our_ports_are_wanted() {
         let mut shadow = routed();
-        shadow.ask(Questions {
-            ports: BTreeSet::new(),
-            ..shadow.questions().clone()
-        });
+        shadow.ask(Questions { ports: BTreeSet::new(), ..shadow.questions().clone() });
         let routes = shadow.facts().routes.clone();
         shadow.rerouted(routes);
         assert!(shadow.facts().neighbours.is_empty());

@@ -70,10 +70,7 @@ impl Model {
         let at = |id: &u32| (session, *id);
         match record {
             Update::BeginSync { generation } => {
-                assert!(
-                    self.syncing.is_none() && self.applied.is_none(),
-                    "one sync per session"
-                );
+                assert!(self.syncing.is_none() && self.applied.is_none(), "one sync per session");
                 assert!(*generation > self.last_generation, "generations grow");
                 self.last_generation = *generation;
                 self.syncing = Some(*generation);
@@ -94,10 +91,7 @@ impl Model {
                 self.hops.insert(at(id), hop);
             }
             Update::AdjacencyUpsert { ref id, adjacency } => {
-                assert!(
-                    self.hops.contains_key(&at(&adjacency.next_hop)),
-                    "unknown next hop: {record:?}"
-                );
+                assert!(self.hops.contains_key(&at(&adjacency.next_hop)), "unknown next hop: {record:?}");
                 assert_eq!(adjacency.local.is_ipv4(), adjacency.remote.is_ipv4());
                 self.adjacencies.insert(at(id), adjacency);
             }
@@ -156,10 +150,7 @@ impl Model {
     /// No reference leads nowhere, also right after a delete.
     fn check(&self) {
         for ((session, _), adjacency) in &self.adjacencies {
-            assert!(
-                self.hops.contains_key(&(*session, adjacency.next_hop)),
-                "a next hop in use was deleted"
-            );
+            assert!(self.hops.contains_key(&(*session, adjacency.next_hop)), "a next hop in use was deleted");
         }
         for ((session, _), set) in &self.sets {
             for locator in set.as_slice() {
@@ -171,10 +162,7 @@ impl Model {
         }
         for (action, session) in self.eids.values() {
             if let EidAction::Remote { set } = action {
-                assert!(
-                    self.sets.contains_key(&(*session, *set)),
-                    "a set in use was deleted"
-                );
+                assert!(self.sets.contains_key(&(*session, *set)), "a set in use was deleted");
             }
         }
     }
@@ -203,28 +191,17 @@ impl Model {
 
     /// All EIDs there are.
     pub fn eids(&self) -> BTreeMap<EidKey, Meaning> {
-        self.eids
-            .keys()
-            .map(|key| (*key, self.meaning(key).unwrap()))
-            .collect()
+        self.eids.keys().map(|key| (*key, self.meaning(key).unwrap())).collect()
     }
 
     /// Panics unless the tables say exactly this.
     pub fn assert_is(&self, site: &Site, paths: &Paths, negatives: &BTreeMap<EidKey, EidAction>) {
-        let configured = site
-            .eids
-            .iter()
-            .map(|(key, wanted)| (*key, expected(wanted, paths)));
-        let negative = negatives
-            .iter()
-            .map(|(key, action)| (*key, Meaning::Other(*action)));
+        let configured = site.eids.iter().map(|(key, wanted)| (*key, expected(wanted, paths)));
+        let negative = negatives.iter().map(|(key, action)| (*key, Meaning::Other(*action)));
         let all: BTreeMap<EidKey, Meaning> = negative.chain(configured).collect();
         assert_eq!(self.eids(), all);
-        let groups: BTreeMap<Iid, Group> = self
-            .groups
-            .iter()
-            .map(|(iid, (group, _))| (*iid, *group))
-            .collect();
+        let groups: BTreeMap<Iid, Group> =
+            self.groups.iter().map(|(iid, (group, _))| (*iid, *group)).collect();
         assert_eq!(groups, site.groups);
         assert_eq!(self.rlocs.keys().copied().collect::<BTreeSet<_>>(), site.rlocs);
         assert_eq!(self.settings, Some(paths.settings));
@@ -241,11 +218,9 @@ impl Model {
 fn expected(wanted: &EidWanted, paths: &Paths) -> Meaning {
     match wanted {
         EidWanted::Negative(action) => Meaning::Other(EidAction::Negative { action: *action }),
-        EidWanted::Local { port, vlan, via } => Meaning::Other(EidAction::Local {
-            port: *port,
-            vlan: *vlan,
-            via: *via,
-        }),
+        EidWanted::Local { port, vlan, via } => {
+            Meaning::Other(EidAction::Local { port: *port, vlan: *vlan, via: *via })
+        }
         EidWanted::Remote(set) => {
             let legs = paths.sets[set].iter().map(|locator| {
                 let key = locator.adjacency;

@@ -1,9 +1,5 @@
 //! A gateway's config and an underlay in which it works, for tests.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "test code, and not every test uses all of it"
-)]
+#![allow(dead_code, clippy::unwrap_used, reason = "test code, and not every test uses all of it")]
 
 use std::net::IpAddr;
 
@@ -107,38 +103,14 @@ pub fn gateway(link: u32, remote: IpAddr) -> IpAddr {
 
 /// An underlay in which everything works: the kernel prefers u0, and each own RLOC routes by its own link.
 pub fn facts(questions: &Questions) -> Facts {
-    let mut facts = Facts {
-        read: true,
-        settled: true,
-        ..Facts::default()
-    };
-    for (index, name, up) in [
-        (1, "e0", true),
-        (2, "e1", true),
-        (U0, "u0", true),
-        (U1, "u1", true),
-    ] {
-        let link = Link {
-            index,
-            name: name.into(),
-            mac: own_mac(index),
-            mtu: 1500,
-            up,
-        };
+    let mut facts = Facts { read: true, settled: true, ..Facts::default() };
+    for (index, name, up) in [(1, "e0", true), (2, "e1", true), (U0, "u0", true), (U1, "u1", true)] {
+        let link = Link { index, name: name.into(), mac: own_mac(index), mtu: 1500, up };
         facts.links.insert(index, link);
     }
-    facts.addresses = [
-        (U0, ip("192.0.2.1")),
-        (U1, ip("198.51.100.1")),
-        (U0, ip("2001:db8::1")),
-    ]
-    .into();
+    facts.addresses = [(U0, ip("192.0.2.1")), (U1, ip("198.51.100.1")), (U0, ip("2001:db8::1"))].into();
     for question in questions.routes() {
-        let oif = if question.source == Some(ip("198.51.100.1")) {
-            U1
-        } else {
-            U0
-        };
+        let oif = if question.source == Some(ip("198.51.100.1")) { U1 } else { U0 };
         add_route(&mut facts, question, oif);
     }
     facts
@@ -147,23 +119,7 @@ pub fn facts(questions: &Questions) -> Facts {
 /// A route by this link, over its gateway, which has answered.
 pub fn add_route(facts: &mut Facts, question: RouteQuestion, oif: u32) {
     let next_hop = gateway(oif, question.remote);
-    facts.routes.insert(
-        question,
-        Route {
-            oif,
-            next_hop,
-            mtu: None,
-        },
-    );
-    let known = Neighbour {
-        mac: Some(gateway_mac(oif)),
-        ..Neighbour::default()
-    };
-    facts.neighbours.insert(
-        NeighbourKey {
-            link: oif,
-            address: next_hop,
-        },
-        known,
-    );
+    facts.routes.insert(question, Route { oif, next_hop, mtu: None });
+    let known = Neighbour { mac: Some(gateway_mac(oif)), ..Neighbour::default() };
+    facts.neighbours.insert(NeighbourKey { link: oif, address: next_hop }, known);
 }

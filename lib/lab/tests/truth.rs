@@ -57,7 +57,11 @@ fn ask(lab: &Lab, family: Family, via: Via, group: u32, count: u64) -> Tally {
 fn an_unimpaired_network_is_perfect_and_the_witness_counts_every_packet() {
     let Some(mut lab) = kernel_lab() else { return };
     let received_by_kernel = |lab: &Lab| -> u64 {
-        interface_counters(&lab.namespace(CORE)).unwrap().values().map(|c| c.rx_packets).sum()
+        interface_counters(&lab.namespace(CORE))
+            .unwrap()
+            .values()
+            .map(|c| c.rx_packets)
+            .sum()
     };
     let before = received_by_kernel(&lab);
     for family in Family::BOTH {

@@ -22,10 +22,8 @@ pub const ABI_HASH: u64 = {
         hash,
         "header 4096: magic version+purpose abi size incarnation own 16:dataplane 32:control",
     );
-    let hash = shape::text(
-        hash,
-        "ring: own=words 0:producer 16:consumer 32:gate slots: number+1 kind+len body",
-    );
+    let hash =
+        shape::text(hash, "ring: own=words 0:producer 16:consumer 32:gate slots: number+1 kind+len body");
     let hash = shape::text(hash, "counters: own=text-bytes text blocks");
     let hash = shape::field(hash, "update", Update::SHAPE);
     shape::field(hash, "event", Event::SHAPE)

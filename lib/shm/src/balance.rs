@@ -38,11 +38,7 @@ pub fn balance(scopes: &[ScopeView]) -> Balance {
         *into = into.wrapping_add(counter.value);
     }
     let came = sum.rx.wrapping_add(sum.made);
-    let went = sum
-        .tx
-        .wrapping_add(sum.punted)
-        .wrapping_add(sum.held)
-        .wrapping_add(sum.dropped);
+    let went = sum.tx.wrapping_add(sum.punted).wrapping_add(sum.held).wrapping_add(sum.dropped);
     sum.error = came.wrapping_sub(went) as i64;
     sum
 }
@@ -60,35 +56,16 @@ mod test {
             help: "h".into(),
             value,
         });
-        ScopeView {
-            worker: 0,
-            port: 0,
-            port_name: "p".to_owned(),
-            side: Side::Eid,
-            values: values.collect(),
-        }
+        ScopeView { worker: 0, port: 0, port_name: "p".to_owned(), side: Side::Eid, values: values.collect() }
     }
 
     #[test]
     fn sums_over_scopes_and_kinds() {
-        let eid = scope(&[
-            (Kind::Rx, 10),
-            (Kind::Made, 2),
-            (Kind::Drop, 1),
-            (Kind::Drop, 2),
-            (Kind::Info, 99),
-        ]);
+        let eid =
+            scope(&[(Kind::Rx, 10), (Kind::Made, 2), (Kind::Drop, 1), (Kind::Drop, 2), (Kind::Info, 99)]);
         let rloc = scope(&[(Kind::Tx, 6), (Kind::Punt, 1), (Kind::Held, 2), (Kind::Gauge, 7)]);
         let found = balance(&[eid.clone(), rloc]);
-        let expected = Balance {
-            rx: 10,
-            made: 2,
-            tx: 6,
-            punted: 1,
-            held: 2,
-            dropped: 3,
-            error: 0,
-        };
+        let expected = Balance { rx: 10, made: 2, tx: 6, punted: 1, held: 2, dropped: 3, error: 0 };
         assert_eq!(found, expected);
         assert_eq!(balance(&[eid]).error, 9);
     }

@@ -50,20 +50,14 @@ impl Counters {
     ///
     /// Fails when names are empty or contain tabs or line ends, when there is too much, or without memory.
     pub fn create(counters: &[CounterDesc], scopes: &[ScopeName]) -> Result<Counters, RegionError> {
-        let incarnation = incarnation::fresh().map_err(|source| RegionError::System {
-            doing: "name",
-            source,
-        })?;
+        let incarnation =
+            incarnation::fresh().map_err(|source| RegionError::System { doing: "name", source })?;
         let block = (counters.len() * 8).next_multiple_of(BLOCK_ALIGN);
         let (text, first) = description::write(counters, scopes, block, BLOCK_ALIGN)?;
         if text.len() > MAX_TEXT {
             return Err(RegionError::Description("too long"));
         }
-        let region = Region::create(
-            Purpose::Counters,
-            first - HEADER + block * scopes.len(),
-            incarnation,
-        )?;
+        let region = Region::create(Purpose::Counters, first - HEADER + block * scopes.len(), incarnation)?;
         store_text(&region, &text)?;
         region.word(WORD_TEXT).store(text.len() as u64, Ordering::Relaxed);
         Ok(Counters {
@@ -80,19 +74,12 @@ impl Counters {
     /// already with a writer, for a block with two writers would lose counts.
     pub fn block(&self, scope: usize) -> Option<CounterBlock> {
         let flag = self.taken.get(scope)?;
-        let words = self
-            .region
-            .part(self.first_word + scope * self.block_words, self.counters)?;
+        let words = self.region.part(self.first_word + scope * self.block_words, self.counters)?;
         // Acquire pairs with the Release in `CounterBlock::drop`: the next writer goes on from the last one's counts.
         if flag.swap(true, Ordering::Acquire) {
             return None;
         }
-        Some(CounterBlock {
-            words,
-            taken: Arc::clone(&self.taken),
-            scope,
-            one_thread: PhantomData,
-        })
+        Some(CounterBlock { words, taken: Arc::clone(&self.taken), scope, one_thread: PhantomData })
     }
 
     /// Says that the dataplane is alive: nanoseconds of CLOCK_MONOTONIC.
@@ -109,9 +96,7 @@ impl Counters {
     /// Every word of the region, for tests that spoil it.
     #[cfg(test)]
     pub(crate) fn all_words(&self) -> SharedWords {
-        self.region
-            .part(0, self.first_word + self.taken.len() * self.block_words)
-            .expect("our own size")
+        self.region.part(0, self.first_word + self.taken.len() * self.block_words).expect("our own size")
     }
 
     /// A read-only descriptor of the region, for whoever wants to look.
@@ -146,10 +131,7 @@ impl CounterBlock {
     pub fn add(&self, index: usize, amount: u64) {
         if let Some(word) = self.words.words().get(index) {
             // One writer: no read-modify-write instruction is needed.
-            word.store(
-                word.load(Ordering::Relaxed).wrapping_add(amount),
-                Ordering::Relaxed,
-            );
+            word.store(word.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
         }
     }
 
@@ -164,10 +146,7 @@ impl CounterBlock {
     /// The counter with this index; zero when it does not exist.
     #[inline]
     pub fn get(&self, index: usize) -> u64 {
-        self.words
-            .words()
-            .get(index)
-            .map_or(0, |word| word.load(Ordering::Relaxed))
+        self.words.words().get(index).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 }
 

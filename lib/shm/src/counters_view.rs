@@ -41,10 +41,7 @@ pub struct ScopeView {
 impl ScopeView {
     /// The value of the counter with this name.
     pub fn value(&self, name: &str) -> Option<u64> {
-        self.values
-            .iter()
-            .find(|counter| &*counter.name == name)
-            .map(|counter| counter.value)
+        self.values.iter().find(|counter| &*counter.name == name).map(|counter| counter.value)
     }
 }
 
@@ -55,7 +52,7 @@ pub struct CountersView {
 }
 
 impl CountersView {
-    /// Maps a descriptor from [`Counters::file`] read-only and reads its description once.
+    /// Maps a descriptor from [`Counters::file`](crate::Counters::file) read-only and reads its description once.
     pub fn open(fd: OwnedFd) -> Result<CountersView, RegionError> {
         let words = region::open_read_only(fd.as_fd(), Purpose::Counters)?;
         let text = copy_text(&words)?;
@@ -65,11 +62,7 @@ impl CountersView {
 
     /// A copy of all counters. They are read one after the other, so a balance over them is exact only at rest.
     pub fn scopes(&self) -> Vec<ScopeView> {
-        self.description
-            .scopes
-            .iter()
-            .map(|(name, offset)| self.scope(name, offset / 8))
-            .collect()
+        self.description.scopes.iter().map(|(name, offset)| self.scope(name, offset / 8)).collect()
     }
 
     fn scope(&self, name: &ScopeName, first: usize) -> ScopeView {

@@ -59,16 +59,8 @@ pub struct ScopeName {
 }
 
 impl Kind {
-    const ALL: [Kind; 8] = [
-        Kind::Rx,
-        Kind::Made,
-        Kind::Tx,
-        Kind::Punt,
-        Kind::Drop,
-        Kind::Held,
-        Kind::Info,
-        Kind::Gauge,
-    ];
+    const ALL: [Kind; 8] =
+        [Kind::Rx, Kind::Made, Kind::Tx, Kind::Punt, Kind::Drop, Kind::Held, Kind::Info, Kind::Gauge];
 
     /// The word for it, as in the description: `rx`, `made`, `tx`, `punt`, `drop`, `held`, `info`, `gauge`.
     pub const fn as_str(self) -> &'static str {
@@ -95,10 +87,7 @@ impl FromStr for Kind {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Kind, UnknownWord> {
-        Kind::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(UnknownWord)
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownWord)
     }
 }
 
@@ -136,27 +125,16 @@ fn write_at(
         let _ = writeln!(text, "counter\t{}\t{kind}\t{}", clean(name)?, clean(help)?);
     }
     for (index, scope) in scopes.iter().enumerate() {
-        let ScopeName {
-            worker,
-            port,
-            port_name,
-            side,
-        } = scope;
+        let ScopeName { worker, port, port_name, side } = scope;
         let offset = first + index * block;
-        let _ = writeln!(
-            text,
-            "scope\t{worker}\t{port}\t{}\t{side}\t{offset:010}",
-            clean(port_name)?
-        );
+        let _ = writeln!(text, "scope\t{worker}\t{port}\t{}\t{side}\t{offset:010}", clean(port_name)?);
     }
     Ok(text)
 }
 
 fn clean(text: &str) -> Result<&str, RegionError> {
     if text.is_empty() || text.contains(char::is_control) {
-        return Err(RegionError::Description(
-            "an empty text, or one with control characters",
-        ));
+        return Err(RegionError::Description("an empty text, or one with control characters"));
     }
     Ok(text)
 }
@@ -184,10 +162,7 @@ impl Description {
         if lines.next() != Some(TITLE) {
             return Err(RegionError::Description("a foreign first line"));
         }
-        let mut description = Description {
-            counters: Vec::new(),
-            scopes: Vec::new(),
-        };
+        let mut description = Description { counters: Vec::new(), scopes: Vec::new() };
         for line in lines {
             let fields: Vec<&str> = line.splitn(7, '\t').collect();
             match fields.as_slice() {
@@ -218,14 +193,8 @@ impl Description {
 }
 
 fn counter(name: &str, kind: &str, help: &str) -> Result<DescribedCounter, RegionError> {
-    let kind = kind
-        .parse()
-        .map_err(|_| RegionError::Description("an unknown kind of counter"))?;
-    Ok(DescribedCounter {
-        name: clean(name)?.into(),
-        kind,
-        help: clean(help)?.into(),
-    })
+    let kind = kind.parse().map_err(|_| RegionError::Description("an unknown kind of counter"))?;
+    Ok(DescribedCounter { name: clean(name)?.into(), kind, help: clean(help)?.into() })
 }
 
 fn scope(worker: &str, port: &str, port_name: &str, side: &str) -> Option<ScopeName> {
@@ -239,9 +208,7 @@ fn scope(worker: &str, port: &str, port_name: &str, side: &str) -> Option<ScopeN
 
 fn block_offset(text: &str) -> Result<usize, RegionError> {
     let offset: Option<usize> = text.parse().ok();
-    offset
-        .filter(|offset| offset % 8 == 0)
-        .ok_or(RegionError::Description("a bad block offset"))
+    offset.filter(|offset| offset % 8 == 0).ok_or(RegionError::Description("a bad block offset"))
 }
 
 #[cfg(test)]
@@ -252,25 +219,13 @@ mod test {
 
     #[test]
     fn what_is_written_is_understood() {
-        let counters = [CounterDesc {
-            name: "rx",
-            kind: Kind::Rx,
-            help: "Received, wörtlich.",
-        }];
-        let scopes = [ScopeName {
-            worker: 1,
-            port: 2,
-            port_name: "eth1".to_owned(),
-            side: Side::Rloc,
-        }];
+        let counters = [CounterDesc { name: "rx", kind: Kind::Rx, help: "Received, wörtlich." }];
+        let scopes = [ScopeName { worker: 1, port: 2, port_name: "eth1".to_owned(), side: Side::Rloc }];
         let (text, first) = write(&counters, &scopes, 128, 128).unwrap();
         let found = Description::parse(&text, REGION).unwrap();
         assert_eq!(found.scopes, [(scopes[0].clone(), first)]);
         let counter = &found.counters[0];
-        assert_eq!(
-            (&*counter.name, counter.kind, &*counter.help),
-            ("rx", Kind::Rx, "Received, wörtlich.")
-        );
+        assert_eq!((&*counter.name, counter.kind, &*counter.help), ("rx", Kind::Rx, "Received, wörtlich."));
         assert!(first >= HEADER + text.len() && first % 128 == 0);
     }
 

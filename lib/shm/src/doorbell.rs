@@ -9,6 +9,8 @@
 //! gate comes after its opening (a SeqCst fence on both sides; the loom model `doorbell_wakes` shows it).
 //!
 //! The gate is the peer's to spoil, but it can only spoil its own being heard.
+//! What the peer could do with the eventfd itself (make it blocking and fill its count) takes a process of our own
+//! user, which could as well kill us; the check of the peer's user in `handshake` is the wall there.
 
 use crate::ring::GATE;
 use crate::sync::{AtomicU64, Ordering, fence};
@@ -58,10 +60,7 @@ mod os {
 
     /// A fresh eventfd for a doorbell.
     pub(crate) fn eventfd() -> io::Result<OwnedFd> {
-        Ok(rustix::event::eventfd(
-            0,
-            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-        )?)
+        Ok(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
     }
 
     /// Whether a descriptor from the peer is an eventfd; writing eight bytes to anything else may do anything.

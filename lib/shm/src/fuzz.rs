@@ -22,11 +22,7 @@ pub fn fuzz_records(input: &[u8]) {
 fn accepted_is_exact<R: Record>(kind: u16, body: &[u8]) {
     if let Ok(record) = R::decode(kind, body) {
         let again = record.encode();
-        assert_eq!(
-            (again.kind(), again.body()),
-            (kind, body),
-            "an accepted record has a second encoding"
-        );
+        assert_eq!((again.kind(), again.body()), (kind, body), "an accepted record has a second encoding");
         assert!(body.len() <= BODY, "an accepted record is longer than a slot");
     }
 }
@@ -41,10 +37,7 @@ pub fn fuzz_ring(input: &[u8]) {
         return;
     };
     let memory = PlainWords::new(crate::ring::ring_bytes(SLOTS) / 8);
-    for (word, bytes) in memory.words()[RING_HEAD_WORDS..]
-        .iter()
-        .zip(fill.chunks(8).cycle())
-    {
+    for (word, bytes) in memory.words()[RING_HEAD_WORDS..].iter().zip(fill.chunks(8).cycle()) {
         let mut whole = [0; 8];
         whole[..bytes.len()].copy_from_slice(bytes);
         word.store(u64::from_ne_bytes(whole), Ordering::Relaxed);

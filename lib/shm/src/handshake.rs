@@ -28,7 +28,7 @@ use crate::ring::ring_bytes;
 use crate::session::{ControlSession, DataplaneSession, Parts, RingParts};
 use crate::sync::Ordering;
 
-/// How long a connecting side waits for the other's word.
+/// How long a control plane waits for the dataplane's word, and may keep the dataplane waiting for its own.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why two planes did not come together.
@@ -105,10 +105,7 @@ pub enum HandshakeError {
 }
 
 pub(crate) fn system<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> HandshakeError {
-    move |source| HandshakeError::System {
-        doing,
-        source: source.into(),
-    }
+    move |source| HandshakeError::System { doing, source: source.into() }
 }
 
 /// What a dataplane offers to whoever connects.
@@ -129,12 +126,8 @@ pub fn connect(path: &Path) -> Result<ControlSession, HandshakeError> {
 
 /// Both ends of a session in one process, over a socket pair: for tests and benches.
 pub fn session_pair(offer: &Offer<'_>) -> Result<(DataplaneSession, ControlSession), HandshakeError> {
-    let pair = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    );
+    let pair =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
     let (dataplane, control) = pair.map_err(system("make a socket pair"))?;
     let dataplane = welcome(dataplane, std::process::id(), offer)?;
     Ok((dataplane, take_welcome(control, std::process::id())?))
@@ -172,32 +165,19 @@ pub(crate) fn checked_peer(socket: BorrowedFd<'_>) -> Result<u32, HandshakeError
     let peer = rustix::net::sockopt::socket_peercred(socket).map_err(system("ask who the peer is"))?;
     let own = rustix::process::geteuid();
     if peer.uid != own && !peer.uid.is_root() {
-        return Err(HandshakeError::ForeignUser {
-            peer: peer.uid.as_raw(),
-            own: own.as_raw(),
-        });
+        return Err(HandshakeError::ForeignUser { peer: peer.uid.as_raw(), own: own.as_raw() });
     }
     Ok(peer.pid.as_raw_nonzero().get().unsigned_abs())
 }
 
 /// The dataplane's judgement of a greeting.
 pub(crate) fn judge(hello: &Hello) -> Result<(), HandshakeError> {
-    let Hello {
-        oldest, newest, abi, ..
-    } = *hello;
+    let Hello { oldest, newest, abi, .. } = *hello;
     if !(oldest..=newest).contains(&LAYOUT_VERSION) {
-        return Err(HandshakeError::Version {
-            ours: LAYOUT_VERSION,
-            oldest,
-            newest,
-        });
+        return Err(HandshakeError::Version { ours: LAYOUT_VERSION, oldest, newest });
     }
     if abi != ABI_HASH {
-        return Err(HandshakeError::Records {
-            version: LAYOUT_VERSION,
-            ours: ABI_HASH,
-            theirs: abi,
-        });
+        return Err(HandshakeError::Records { version: LAYOUT_VERSION, ours: ABI_HASH, theirs: abi });
     }
     Ok(())
 }
@@ -225,18 +205,10 @@ pub(crate) fn welcome(
         updates.eventfd.as_fd(),
         events.eventfd.as_fd(),
     ];
-    let message = Message::Welcome {
-        incarnation,
-        ports: offer.ports.to_vec(),
-    };
+    let message = Message::Welcome { incarnation, ports: offer.ports.to_vec() };
     let sent = link::send(socket.as_fd(), &message, &descriptors, SendFlags::DONTWAIT);
     sent.map_err(system("answer the control plane"))?;
-    Ok(DataplaneSession::new(Parts {
-        socket,
-        updates,
-        events,
-        peer_pid,
-    })?)
+    Ok(DataplaneSession::new(Parts { socket, updates, events, peer_pid })?)
 }
 
 fn fresh_ring(purpose: Purpose, slots: usize, incarnation: u64) -> Result<RingParts, HandshakeError> {
@@ -244,11 +216,7 @@ fn fresh_ring(purpose: Purpose, slots: usize, incarnation: u64) -> Result<RingPa
     let region = Region::create(purpose, bytes, incarnation)?;
     region.word(WORD_OWN).store((bytes / 8) as u64, Ordering::Relaxed);
     let eventfd = eventfd().map_err(system("make a doorbell"))?;
-    Ok(RingParts {
-        ring: region.ring()?,
-        region,
-        eventfd,
-    })
+    Ok(RingParts { ring: region.ring()?, region, eventfd })
 }
 
 fn received_ring(
@@ -262,11 +230,7 @@ fn received_ring(
     }
     rustix::io::ioctl_fionbio(&eventfd, true).map_err(system("set up a doorbell"))?;
     let region = Region::open(fd, purpose, incarnation)?;
-    Ok(RingParts {
-        ring: region.ring()?,
-        region,
-        eventfd,
-    })
+    Ok(RingParts { ring: region.ring()?, region, eventfd })
 }
 
 /// The control plane's half after its greeting.
@@ -300,12 +264,7 @@ fn take_welcome(socket: OwnedFd, peer_pid: u32) -> Result<ControlSession, Handsh
         events: received_ring(Purpose::Events, events, events_eventfd, incarnation)?,
         peer_pid,
     };
-    Ok(ControlSession::new(
-        parts,
-        CountersView::open(counters)?,
-        ports,
-        incarnation,
-    )?)
+    Ok(ControlSession::new(parts, CountersView::open(counters)?, ports, incarnation)?)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! The peer is another mapping of the same memfd. Whatever it does, we see faults or valid records, at once.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering as StdOrdering};
 use std::time::{Duration, Instant};
@@ -76,8 +78,7 @@ fn while_scribbled(peer: &SharedWords, first: usize, mut body: impl FnMut()) -> 
 /// Our mapping of a fresh ring, and the peer's.
 fn ring() -> (SharedWords, SharedWords) {
     let ours = Region::create(Purpose::Updates, ring_bytes(SLOTS), 1).unwrap();
-    ours.word(WORD_OWN)
-        .store((ring_bytes(SLOTS) / 8) as u64, Ordering::Relaxed);
+    ours.word(WORD_OWN).store((ring_bytes(SLOTS) / 8) as u64, Ordering::Relaxed);
     let theirs = Region::open(ours.fd().try_clone_to_owned().unwrap(), Purpose::Updates, 1).unwrap();
     (ours.ring().unwrap(), theirs.ring().unwrap())
 }
@@ -119,11 +120,8 @@ fn a_consumer_survives_noise_in_the_records() {
     let (ours, theirs) = ring();
     let (mut records, mut faults) = (0, 0);
     let set = Update::SetDelete { id: 5 }.encode();
-    let eid = Update::EidDelete {
-        iid: Iid::DEFAULT,
-        prefix: Prefix::host(Ipv4Addr::LOCALHOST.into()),
-    }
-    .encode();
+    let eid =
+        Update::EidDelete { iid: Iid::DEFAULT, prefix: Prefix::host(Ipv4Addr::LOCALHOST.into()) }.encode();
     while_scribbled(&theirs, RING_HEAD_WORDS, || {
         let words = ours.words();
         words[0].store(SLOTS as u64, Ordering::Relaxed);
@@ -164,34 +162,17 @@ fn a_producer_survives_noise_in_the_indices() {
 #[test]
 fn a_reader_survives_noise_in_the_counters() {
     let descs = [
-        CounterDesc {
-            name: "rx_packets",
-            kind: Kind::Rx,
-            help: "Packets received.",
-        },
-        CounterDesc {
-            name: "tx_packets",
-            kind: Kind::Tx,
-            help: "Packets sent.",
-        },
+        CounterDesc { name: "rx_packets", kind: Kind::Rx, help: "Packets received." },
+        CounterDesc { name: "tx_packets", kind: Kind::Tx, help: "Packets sent." },
     ];
-    let scope = |port| ScopeName {
-        worker: 0,
-        port,
-        port_name: format!("eth{port}"),
-        side: Side::Eid,
-    };
+    let scope = |port| ScopeName { worker: 0, port, port_name: format!("eth{port}"), side: Side::Eid };
     let counters = Counters::create(&descs, &[scope(0), scope(1)]).unwrap();
     let open = CountersView::open(counters.file().unwrap()).unwrap();
     let everything = counters.all_words();
     let mut refused = 0;
     let rounds = while_scribbled(&everything, WORD_OWN, || {
         let scopes = open.scopes();
-        assert_eq!(
-            (scopes.len(), scopes[1].values.len()),
-            (2, 2),
-            "the description was taken once"
-        );
+        assert_eq!((scopes.len(), scopes[1].values.len()), (2, 2), "the description was taken once");
         crate::balance::balance(&scopes);
         open.heartbeat_ns();
         match CountersView::open(counters.file().unwrap()) {

@@ -35,10 +35,7 @@ impl Writer {
     /// An empty body.
     #[inline]
     pub fn new() -> Writer {
-        Writer {
-            bytes: [0; BODY],
-            at: 0,
-        }
+        Writer { bytes: [0; BODY], at: 0 }
     }
 
     /// Appends bytes. The macros prove at compile time that a record fits; what would not fit is left out.
@@ -100,10 +97,7 @@ impl<'a> Reader<'a> {
     /// Skips to `end` and insists on zeroes there, so that one value has one encoding.
     #[inline]
     pub fn zeros_to(&mut self, end: usize) -> Result<(), Invalid> {
-        let skipped = self
-            .bytes
-            .get(self.at..end)
-            .ok_or(Invalid("the record ends too early"))?;
+        let skipped = self.bytes.get(self.at..end).ok_or(Invalid("the record ends too early"))?;
         if skipped.iter().any(|&byte| byte != 0) {
             return Err(Invalid("reserved bytes are not zero"));
         }

@@ -13,7 +13,7 @@
 //! - `update`, `event`: the records
 //! - `abi`: version and fingerprint of the whole contract
 //! - `sync`, `words`, `ring`, `doorbell`: one producer, one consumer, no locks
-//! - `region`: sealed shared memory; the only unsafe code
+//! - `region`: sealed shared memory; the only unsafe code (but for a marker on the cells that loom watches)
 //! - `counters`, `description`, `counters_view`, `balance`: counting and reading
 //! - `port`, `message`, `link`, `incarnation`, `handshake`, `listener`, `session`: coming together
 //! - `fuzz`: what the fuzz targets call

@@ -38,10 +38,7 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(socket: OwnedFd) -> Link {
-        Link {
-            socket,
-            end: OnceLock::new(),
-        }
+        Link { socket, end: OnceLock::new() }
     }
 
     /// How it ended, if it has; one system call while it has not.
@@ -63,12 +60,7 @@ impl Link {
 
     /// Says why and hangs up. The peer may be gone already, so nothing here can fail.
     pub(crate) fn dismiss(&self, farewell: Farewell) {
-        let _ = send(
-            self.socket.as_fd(),
-            &Message::Farewell(farewell),
-            &[],
-            SendFlags::DONTWAIT,
-        );
+        let _ = send(self.socket.as_fd(), &Message::Farewell(farewell), &[], SendFlags::DONTWAIT);
         let _ = rustix::net::shutdown(&self.socket, Shutdown::Both);
     }
 }

@@ -44,10 +44,7 @@ impl Listener {
     ///
     /// A socket file without a listener is replaced; a living one is `AddrInUse`, any other file `AlreadyExists`.
     pub fn bind(path: &Path) -> io::Result<Listener> {
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let directory = rustix::fs::open(parent, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         // Two dataplanes that start together take turns here; the lock ends with `directory`.
         take_turn(&directory)?;
@@ -66,17 +63,13 @@ impl Listener {
         })?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         watch(&epoll, &socket)?;
-        Ok(Listener {
-            socket,
-            epoll,
-            pending: VecDeque::new(),
-            path: path.to_owned(),
-            file,
-        })
+        Ok(Listener { socket, epoll, pending: VecDeque::new(), path: path.to_owned(), file })
     }
 
-    /// Takes the next step with whoever is at the door; never blocks.
+    /// Takes the next step with whoever is at the door; never waits.
     ///
+    /// A step without a session is a few system calls; one with a session also makes and fills in the memory for
+    /// two rings, a millisecond or so per MiB, and so is for a thread that does not forward.
     /// `Ok(Some)` is a new session: whether it replaces the present one is the caller's decision (newest wins).
     /// `Err` means that one peer was turned away; listening goes on. Call it when [`Listener::as_fd`](AsFd) is
     /// readable, and now and then in any case, so that silent peers are let go.
@@ -85,11 +78,7 @@ impl Listener {
         let mut index = 0;
         while index < self.pending.len() {
             let mut bytes = [0; HELLO_BYTES];
-            let heard = link::receive(
-                self.pending[index].socket.as_fd(),
-                &mut bytes,
-                RecvFlags::DONTWAIT,
-            );
+            let heard = link::receive(self.pending[index].socket.as_fd(), &mut bytes, RecvFlags::DONTWAIT);
             if heard == Err(Errno::AGAIN) && Instant::now() < self.pending[index].until {
                 index += 1;
                 continue;
@@ -118,11 +107,7 @@ impl Listener {
             let peer_pid = handshake::checked_peer(socket.as_fd())
                 .inspect_err(|error| refuse(socket.as_fd(), &error.to_string()))?;
             watch(&self.epoll, &socket).map_err(system("watch a control plane"))?;
-            self.pending.push_back(Pending {
-                socket,
-                peer_pid,
-                until: Instant::now() + PATIENCE,
-            });
+            self.pending.push_back(Pending { socket, peer_pid, until: Instant::now() + PATIENCE });
             if self.pending.len() > MAX_PENDING {
                 self.release(0);
                 return Err(HandshakeError::Silent);
@@ -167,9 +152,7 @@ fn answer(peer: Pending, bytes: &[u8], offer: &Offer<'_>) -> Result<DataplaneSes
 
 /// Tells a peer why not; it may be gone, so this cannot fail.
 fn refuse(socket: BorrowedFd<'_>, sentence: &str) {
-    let message = Message::Refused {
-        sentence: sentence.to_owned(),
-    };
+    let message = Message::Refused { sentence: sentence.to_owned() };
     let _ = link::send(socket, &message, &[], SendFlags::DONTWAIT);
 }
 
@@ -194,10 +177,7 @@ fn take_turn(directory: &OwnedFd) -> io::Result<()> {
             other => return Ok(other?),
         }
     }
-    Err(io::Error::new(
-        io::ErrorKind::WouldBlock,
-        "another process keeps the socket's directory locked",
-    ))
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "another process keeps the socket's directory locked"))
 }
 
 /// Fails if something at this path must not be replaced.

@@ -2,6 +2,8 @@
 //!
 //! `RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p sterna-shm --release --lib loom`
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 use std::net::{IpAddr, Ipv6Addr};
 
 use loom::sync::{Arc, Condvar, Mutex};
@@ -15,9 +17,7 @@ use crate::words::PlainWords;
 /// A record of several words that all depend on the number, so that a torn one shows.
 fn record(number: u16) -> Update {
     let address = Ipv6Addr::from_segments([number; 8]);
-    Update::LocalRlocUpsert {
-        address: IpAddr::V6(address),
-    }
+    Update::LocalRlocUpsert { address: IpAddr::V6(address) }
 }
 
 fn pair(slots: usize) -> (PlainWords, Producer<Update>, Consumer<Update>) {
@@ -86,10 +86,7 @@ struct Eventfd {
 
 impl Eventfd {
     fn new() -> Eventfd {
-        Eventfd {
-            count: Mutex::new(0),
-            written: Condvar::new(),
-        }
+        Eventfd { count: Mutex::new(0), written: Condvar::new() }
     }
 
     fn write(&self) {

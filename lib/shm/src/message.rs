@@ -41,12 +41,7 @@ pub(crate) struct Hello {
 
 impl Hello {
     pub(crate) fn ours() -> Hello {
-        Hello {
-            oldest: LAYOUT_VERSION,
-            newest: LAYOUT_VERSION,
-            abi: ABI_HASH,
-            pid: std::process::id(),
-        }
+        Hello { oldest: LAYOUT_VERSION, newest: LAYOUT_VERSION, abi: ABI_HASH, pid: std::process::id() }
     }
 }
 
@@ -131,9 +126,7 @@ impl Message {
 
 /// The longest start of a text that has at most so many bytes and ends between characters.
 fn cut(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len()))
-        .rev()
-        .find(|&end| text.is_char_boundary(end));
+    let end = (0..=most.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     &text[..end.unwrap_or(0)]
 }
 
@@ -167,40 +160,26 @@ fn welcome(input: &mut Input<'_>) -> Option<Message> {
         return None;
     }
     let ports: Option<Vec<PortDesc>> = (0..count).map(|_| port(input)).collect();
-    Some(Message::Welcome {
-        incarnation,
-        ports: ports?,
-    })
+    Some(Message::Welcome { incarnation, ports: ports? })
 }
 
 fn port(input: &mut Input<'_>) -> Option<PortDesc> {
     let [side, len] = input.array()?;
     let name = input.take(usize::from(len).min(MAX_NAME + 1))?;
-    let name = std::str::from_utf8(name)
-        .ok()
-        .filter(|name| name.len() <= MAX_NAME)?;
-    Some(PortDesc {
-        name: name.to_owned(),
-        side: Side::from_number(side)?,
-    })
+    let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_NAME)?;
+    Some(PortDesc { name: name.to_owned(), side: Side::from_number(side)? })
 }
 
 fn refused(input: &mut Input<'_>) -> Option<Message> {
     let sentence = input.take(input.0.len())?;
-    let sentence = std::str::from_utf8(sentence)
-        .ok()
-        .filter(|text| text.len() <= MAX_SENTENCE)?;
-    Some(Message::Refused {
-        sentence: sentence.to_owned(),
-    })
+    let sentence = std::str::from_utf8(sentence).ok().filter(|text| text.len() <= MAX_SENTENCE)?;
+    Some(Message::Refused { sentence: sentence.to_owned() })
 }
 
 fn farewell(input: &mut Input<'_>) -> Option<Message> {
     let [number] = input.array()?;
     let all = [Farewell::Replaced, Farewell::ChannelFault, Farewell::Stopping];
-    all.into_iter()
-        .find(|farewell| *farewell as u8 == number)
-        .map(Message::Farewell)
+    all.into_iter().find(|farewell| *farewell as u8 == number).map(Message::Farewell)
 }
 
 #[cfg(test)]
@@ -275,14 +254,8 @@ mod test {
 
     #[test]
     fn the_longest_welcome_fits() {
-        let port = PortDesc {
-            name: "x".repeat(100),
-            side: Side::Both,
-        };
-        let message = Message::Welcome {
-            incarnation: 1,
-            ports: vec![port; MAX_PORTS + 1],
-        };
+        let port = PortDesc { name: "x".repeat(100), side: Side::Both };
+        let message = Message::Welcome { incarnation: 1, ports: vec![port; MAX_PORTS + 1] };
         let bytes = message.encode();
         assert!(bytes.len() <= MAX_MESSAGE);
         assert!(

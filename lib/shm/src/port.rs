@@ -43,10 +43,7 @@ impl FromStr for Side {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Side, UnknownWord> {
-        Side::ALL
-            .into_iter()
-            .find(|side| side.as_str() == text)
-            .ok_or(UnknownWord)
+        Side::ALL.into_iter().find(|side| side.as_str() == text).ok_or(UnknownWord)
     }
 }
 

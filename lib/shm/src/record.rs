@@ -34,11 +34,7 @@ impl Encoded {
     #[inline]
     pub(crate) fn new(kind: u16, out: Writer) -> Encoded {
         let (bytes, used) = out.finish();
-        Encoded {
-            kind,
-            len: whole_words(used).min(BODY) as u16,
-            bytes,
-        }
+        Encoded { kind, len: whole_words(used).min(BODY) as u16, bytes }
     }
 
     /// The kind number.

@@ -174,10 +174,7 @@ pub(crate) struct ReadWords {
 impl ReadWords {
     /// The word at this index of the region; `None` beyond its end.
     pub(crate) fn load(&self, index: usize) -> Option<u64> {
-        self.mapping
-            .words()
-            .get(index)
-            .map(|word| word.load(Ordering::Relaxed))
+        self.mapping.words().get(index).map(|word| word.load(Ordering::Relaxed))
     }
 
     /// Bytes of the region.
@@ -204,10 +201,7 @@ impl Region {
         // Reserves the pages too: a lazily filled memfd kills its user when memory is short later.
         rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, bytes as u64).map_err(system("reserve"))?;
         let mapping = Mapping::new(fd.as_fd(), bytes, ProtFlags::READ | ProtFlags::WRITE)?;
-        let region = Region {
-            fd,
-            mapping: Arc::new(mapping),
-        };
+        let region = Region { fd, mapping: Arc::new(mapping) };
         for (word, value) in header(purpose, bytes, incarnation) {
             region.word(word).store(value, Ordering::Relaxed);
         }
@@ -235,11 +229,7 @@ impl Region {
     /// The words from `start` on, `count` of them; `None` when the region is shorter.
     pub(crate) fn part(&self, start: usize, count: usize) -> Option<SharedWords> {
         let part = self.mapping.words().get(start..start.checked_add(count)?)?;
-        Some(SharedWords {
-            first: NonNull::from(part).cast(),
-            count,
-            _mapping: Arc::clone(&self.mapping),
-        })
+        Some(SharedWords { first: NonNull::from(part).cast(), count, _mapping: Arc::clone(&self.mapping) })
     }
 
     /// The ring behind the header page. The region is whole pages, so how much of it is the ring stands in the
@@ -272,9 +262,7 @@ pub(crate) fn reopen(fd: BorrowedFd<'_>, access: OFlags) -> Result<OwnedFd, Regi
 
 /// Takes a region that somebody else made, for reading.
 pub(crate) fn open_read_only(fd: BorrowedFd<'_>, purpose: Purpose) -> Result<ReadWords, RegionError> {
-    Ok(ReadWords {
-        mapping: map_foreign(fd, purpose, ProtFlags::READ)?,
-    })
+    Ok(ReadWords { mapping: map_foreign(fd, purpose, ProtFlags::READ)? })
 }
 
 /// What the header page of a fresh region says.

@@ -112,15 +112,7 @@ impl<R: Record, S: Words> Producer<R, S> {
     pub fn new(memory: S) -> Option<Producer<R, S>> {
         let slots = slots_in(memory.words().len())?;
         let record = PhantomData;
-        Some(Producer {
-            memory,
-            slots,
-            next: 0,
-            published: 0,
-            consumed: 0,
-            fault: None,
-            record,
-        })
+        Some(Producer { memory, slots, next: 0, published: 0, consumed: 0, fault: None, record })
     }
 
     /// Writes one record and shows it to the consumer.
@@ -133,10 +125,7 @@ impl<R: Record, S: Words> Producer<R, S> {
 
     /// Writes records from the front while there is room and shows them all at once; returns how many.
     pub fn push_batch(&mut self, records: &[R]) -> usize {
-        let written = records
-            .iter()
-            .take_while(|record| self.stage(record).is_ok())
-            .count();
+        let written = records.iter().take_while(|record| self.stage(record).is_ok()).count();
         self.publish();
         written
     }
@@ -203,11 +192,7 @@ impl<R: Record, S: Words> Producer<R, S> {
         let waiting = self.next.wrapping_sub(found);
         let went_back = found.wrapping_sub(self.consumed) > self.slots;
         if self.fault.is_some() || waiting > self.slots || went_back {
-            self.fault.get_or_insert(ChannelFault::Index {
-                own: self.next,
-                found,
-                slots: self.slots,
-            });
+            self.fault.get_or_insert(ChannelFault::Index { own: self.next, found, slots: self.slots });
             self.consumed = self.next.wrapping_sub(self.slots);
             return;
         }
@@ -219,14 +204,7 @@ impl<R: Record, S: Words> Consumer<R, S> {
     /// The reading end of a fresh (all zero) ring; `None` unless the slots are a power of two, at most [`MAX_SLOTS`].
     pub fn new(memory: S) -> Option<Consumer<R, S>> {
         let slots = slots_in(memory.words().len())?;
-        Some(Consumer {
-            memory,
-            slots,
-            next: 0,
-            published: 0,
-            fault: None,
-            record: PhantomData,
-        })
+        Some(Consumer { memory, slots, next: 0, published: 0, fault: None, record: PhantomData })
     }
 
     /// The next record, if there is one. After a fault every call gives that fault.
@@ -269,11 +247,7 @@ impl<R: Record, S: Words> Consumer<R, S> {
         // Pairs with the Release in `Producer::publish`: the slots below this index are written.
         let found = self.memory.words()[PRODUCER].load(Ordering::Acquire);
         if found.wrapping_sub(self.next) > self.slots {
-            return Err(self.fail(ChannelFault::Index {
-                own: self.next,
-                found,
-                slots: self.slots,
-            }));
+            return Err(self.fail(ChannelFault::Index { own: self.next, found, slots: self.slots }));
         }
         self.published = found;
         Ok(())

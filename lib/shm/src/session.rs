@@ -33,9 +33,7 @@ pub enum PlaneState {
 impl PlaneState {
     fn from_number(number: u64) -> Option<PlaneState> {
         use PlaneState::{Draining, Failed, Running, Starting, Syncing};
-        [Starting, Syncing, Running, Draining, Failed]
-            .into_iter()
-            .find(|state| *state as u64 == number)
+        [Starting, Syncing, Running, Draining, Failed].into_iter().find(|state| *state as u64 == number)
     }
 }
 
@@ -66,10 +64,7 @@ impl StatusLine {
 
     fn read(&self) -> PeerStatus {
         let [heartbeat, state] = [0, 1].map(|word| self.0.words()[word].load(Ordering::Relaxed));
-        PeerStatus {
-            heartbeat_ns: heartbeat,
-            state: PlaneState::from_number(state),
-        }
+        PeerStatus { heartbeat_ns: heartbeat, state: PlaneState::from_number(state) }
     }
 }
 
@@ -106,12 +101,7 @@ pub struct DataplaneSession {
 
 impl DataplaneSession {
     pub(crate) fn new(parts: Parts) -> Result<DataplaneSession, RegionError> {
-        let Parts {
-            socket,
-            updates,
-            events,
-            peer_pid,
-        } = parts;
+        let Parts { socket, updates, events, peer_pid } = parts;
         Ok(DataplaneSession {
             updates: Consumer::new(updates.ring.clone()).ok_or(NO_RING)?,
             events: Producer::new(events.ring.clone()).ok_or(NO_RING)?,
@@ -205,12 +195,7 @@ impl ControlSession {
         ports: Vec<PortDesc>,
         incarnation: u64,
     ) -> Result<ControlSession, RegionError> {
-        let Parts {
-            socket,
-            updates,
-            events,
-            peer_pid,
-        } = parts;
+        let Parts { socket, updates, events, peer_pid } = parts;
         Ok(ControlSession {
             updates: Producer::new(updates.ring.clone()).ok_or(NO_RING)?,
             events: Consumer::new(events.ring.clone()).ok_or(NO_RING)?,

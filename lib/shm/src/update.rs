@@ -162,10 +162,7 @@ impl LocatorSet {
     pub fn new(locators: &[Locator]) -> Option<LocatorSet> {
         let mut all = [Locator::default(); MAX_LOCATORS];
         all.get_mut(..locators.len())?.copy_from_slice(locators);
-        Some(LocatorSet {
-            count: locators.len() as u8,
-            locators: all,
-        })
+        Some(LocatorSet { count: locators.len() as u8, locators: all })
     }
 
     /// The locators.
@@ -254,19 +251,8 @@ pub struct Settings {
 }
 
 layout_struct!(NextHop { port: u16, source: Mac, destination: Option<Mac> });
-layout_struct!(Adjacency {
-    next_hop: u32,
-    local: IpAddr,
-    remote: IpAddr,
-    mtu: u16,
-    udp_checksum: bool
-});
-layout_struct!(Locator {
-    adjacency: u32,
-    priority: u8,
-    weight: u8,
-    usable: bool
-});
+layout_struct!(Adjacency { next_hop: u32, local: IpAddr, remote: IpAddr, mtu: u16, udp_checksum: bool });
+layout_struct!(Locator { adjacency: u32, priority: u8, weight: u8, usable: bool });
 layout_choice!(NegativeAction { 0 => Drop {}, 1 => Native {} });
 layout_choice!(EidAction {
     0 => Remote { set: u32 },

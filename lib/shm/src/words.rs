@@ -34,9 +34,7 @@ impl PlainWords {
         PlainWords {
             words: (0..count).map(|_| AtomicU64::new(0)).collect(),
             #[cfg(loom)]
-            slots: (0..count * 8 / crate::record::SLOT)
-                .map(|_| watch::Slot::new())
-                .collect(),
+            slots: (0..count * 8 / crate::record::SLOT).map(|_| watch::Slot::new()).collect(),
         }
     }
 }

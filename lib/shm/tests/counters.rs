@@ -6,40 +6,15 @@ use std::os::fd::OwnedFd;
 use sterna_shm::{CounterDesc, Counters, CountersView, Kind, RegionError, ScopeName, Side, balance};
 
 const DESCS: [CounterDesc; 5] = [
-    CounterDesc {
-        name: "rx_packets",
-        kind: Kind::Rx,
-        help: "Packets received.",
-    },
-    CounterDesc {
-        name: "tx_packets",
-        kind: Kind::Tx,
-        help: "Packets sent.",
-    },
-    CounterDesc {
-        name: "drop_no_route",
-        kind: Kind::Drop,
-        help: "Packets without a way.",
-    },
-    CounterDesc {
-        name: "held_packets",
-        kind: Kind::Held,
-        help: "Packets that wait.",
-    },
-    CounterDesc {
-        name: "rx_bytes",
-        kind: Kind::Info,
-        help: "Bytes received.",
-    },
+    CounterDesc { name: "rx_packets", kind: Kind::Rx, help: "Packets received." },
+    CounterDesc { name: "tx_packets", kind: Kind::Tx, help: "Packets sent." },
+    CounterDesc { name: "drop_no_route", kind: Kind::Drop, help: "Packets without a way." },
+    CounterDesc { name: "held_packets", kind: Kind::Held, help: "Packets that wait." },
+    CounterDesc { name: "rx_bytes", kind: Kind::Info, help: "Bytes received." },
 ];
 
 fn scopes() -> Vec<ScopeName> {
-    let scope = |worker, port, name: &str, side| ScopeName {
-        worker,
-        port,
-        port_name: name.to_owned(),
-        side,
-    };
+    let scope = |worker, port, name: &str, side| ScopeName { worker, port, port_name: name.to_owned(), side };
     vec![
         scope(0, 0, "eth1", Side::Eid),
         scope(0, 1, "eth0", Side::Rloc),
@@ -64,31 +39,18 @@ fn a_reader_finds_names_kinds_help_and_values() {
     assert_eq!((block.get(0), block.get(4)), (11, 1));
 
     let found = view(&counters).scopes();
-    let names: Vec<_> = found
-        .iter()
-        .map(|s| (s.worker, s.port, s.port_name.as_str(), s.side))
-        .collect();
-    let expected = [
-        (0, 0, "eth1", Side::Eid),
-        (0, 1, "eth0", Side::Rloc),
-        (1, 0, "eth1", Side::Eid),
-    ];
+    let names: Vec<_> = found.iter().map(|s| (s.worker, s.port, s.port_name.as_str(), s.side)).collect();
+    let expected = [(0, 0, "eth1", Side::Eid), (0, 1, "eth0", Side::Rloc), (1, 0, "eth1", Side::Eid)];
     assert_eq!(names[..3], expected);
     assert_eq!(found.len(), 4);
     for (value, desc) in found[1].values.iter().zip(DESCS) {
-        assert_eq!(
-            (&*value.name, value.kind, &*value.help),
-            (desc.name, desc.kind, desc.help)
-        );
+        assert_eq!((&*value.name, value.kind, &*value.help), (desc.name, desc.kind, desc.help));
     }
     let values: Vec<u64> = found[1].values.iter().map(|value| value.value).collect();
     assert_eq!(values, [11, 0, 0, 2, 1]);
     assert_eq!(found[1].value("rx_packets"), Some(11));
     assert_eq!(found[1].value("none"), None);
-    assert!(
-        found[0].values.iter().all(|value| value.value == 0),
-        "blocks do not overlap"
-    );
+    assert!(found[0].values.iter().all(|value| value.value == 0), "blocks do not overlap");
 }
 
 #[test]
@@ -114,11 +76,7 @@ fn indices_that_do_not_exist_change_nothing() {
         assert_eq!(block.get(index), 0);
     }
     let all = view(&counters).scopes();
-    assert!(
-        all.iter()
-            .flat_map(|scope| &scope.values)
-            .all(|value| value.value == 0)
-    );
+    assert!(all.iter().flat_map(|scope| &scope.values).all(|value| value.value == 0));
 }
 
 #[test]
@@ -137,10 +95,7 @@ fn several_writers_lose_nothing() {
         }
     });
     let balance = balance(&view(&counters).scopes());
-    assert_eq!(
-        (balance.rx, balance.tx, balance.dropped),
-        (4 * ROUNDS, 2 * ROUNDS, 2 * ROUNDS)
-    );
+    assert_eq!((balance.rx, balance.tx, balance.dropped), (4 * ROUNDS, 2 * ROUNDS, 2 * ROUNDS));
     assert_eq!(balance.error, 0);
 }
 
@@ -169,10 +124,7 @@ fn the_layout_describes_itself() {
     assert_eq!(word(24), bytes.len() as u64);
     let text = std::str::from_utf8(&bytes[4096..4096 + word(40) as usize]).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(
-        lines[..2],
-        ["sterna counters 1", "counter\trx_packets\trx\tPackets received."]
-    );
+    assert_eq!(lines[..2], ["sterna counters 1", "counter\trx_packets\trx\tPackets received."]);
     let scope: Vec<&str> = lines[1 + DESCS.len() + 2].split('\t').collect();
     assert_eq!(scope[..5], ["scope", "1", "0", "eth1", "eid"]);
     let offset: usize = scope[5].parse().unwrap();
@@ -181,24 +133,11 @@ fn the_layout_describes_itself() {
 
 #[test]
 fn texts_that_would_break_the_description_are_refused() {
-    let bad = |name, help| CounterDesc {
-        name,
-        kind: Kind::Info,
-        help,
-    };
+    let bad = |name, help| CounterDesc { name, kind: Kind::Info, help };
     for desc in [bad("a\tb", "h"), bad("a", "h\nscope"), bad("", "h"), bad("a", "")] {
-        assert!(
-            matches!(
-                Counters::create(&[desc], &scopes()),
-                Err(RegionError::Description(_))
-            ),
-            "{desc:?}"
-        );
+        assert!(matches!(Counters::create(&[desc], &scopes()), Err(RegionError::Description(_))), "{desc:?}");
     }
-    assert!(
-        Counters::create(&[DESCS[0], DESCS[0]], &scopes()).is_err(),
-        "one name twice"
-    );
+    assert!(Counters::create(&[DESCS[0], DESCS[0]], &scopes()).is_err(), "one name twice");
     assert!(Counters::create(&[], &scopes()).is_err());
     let mut scopes = scopes();
     scopes[0].port_name = "eth\n1".to_owned();
@@ -214,21 +153,10 @@ fn a_file_that_is_no_counters_is_refused() {
 #[test]
 fn many_scopes_and_counters_fit() {
     let names: Vec<&'static str> = (0..300).map(|n| &*format!("counter_{n}").leak()).collect();
-    let descs: Vec<_> = names
-        .iter()
-        .map(|name| CounterDesc {
-            name,
-            kind: Kind::Drop,
-            help: "One.",
-        })
-        .collect();
+    let descs: Vec<_> =
+        names.iter().map(|name| CounterDesc { name, kind: Kind::Drop, help: "One." }).collect();
     let scopes: Vec<_> = (0..64)
-        .map(|n| ScopeName {
-            worker: n / 8,
-            port: n % 8,
-            port_name: format!("p{n}"),
-            side: Side::Both,
-        })
+        .map(|n| ScopeName { worker: n / 8, port: n % 8, port_name: format!("p{n}"), side: Side::Both })
         .collect();
     let counters = Counters::create(&descs, &scopes).unwrap();
     for scope in 0..64 {

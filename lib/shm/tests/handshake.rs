@@ -15,11 +15,7 @@ use sterna_shm::{
     session_pair,
 };
 
-const RX: CounterDesc = CounterDesc {
-    name: "rx_packets",
-    kind: Kind::Rx,
-    help: "Packets received.",
-};
+const RX: CounterDesc = CounterDesc { name: "rx_packets", kind: Kind::Rx, help: "Packets received." };
 
 struct Dataplane {
     listener: Listener,
@@ -30,12 +26,7 @@ struct Dataplane {
 }
 
 fn counters() -> Counters {
-    let scope = ScopeName {
-        worker: 0,
-        port: 0,
-        port_name: "eth1".to_owned(),
-        side: Side::Eid,
-    };
+    let scope = ScopeName { worker: 0, port: 0, port_name: "eth1".to_owned(), side: Side::Eid };
     Counters::create(&[RX], &[scope]).unwrap()
 }
 
@@ -43,10 +34,7 @@ impl Dataplane {
     fn new() -> Dataplane {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("dataplane.sock");
-        let port = |name: &str, side| PortDesc {
-            name: name.to_owned(),
-            side,
-        };
+        let port = |name: &str, side| PortDesc { name: name.to_owned(), side };
         Dataplane {
             listener: Listener::bind(&path).unwrap(),
             counters: counters(),
@@ -58,18 +46,10 @@ impl Dataplane {
 
     /// One step, which must not take long, whoever is at the door.
     fn step(&mut self) -> Result<Option<DataplaneSession>, HandshakeError> {
-        let offer = Offer {
-            counters: &self.counters,
-            ring_slots: 64,
-            ports: &self.ports,
-        };
+        let offer = Offer { counters: &self.counters, ring_slots: 64, ports: &self.ports };
         let start = Instant::now();
         let found = self.listener.accept(&offer);
-        assert!(
-            start.elapsed() < Duration::from_millis(500),
-            "accept took {:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < Duration::from_millis(500), "accept took {:?}", start.elapsed());
         found
     }
 
@@ -92,10 +72,7 @@ impl Dataplane {
 }
 
 fn readable(fd: BorrowedFd<'_>, milliseconds: i64) -> bool {
-    let timeout = Timespec {
-        tv_sec: milliseconds / 1000,
-        tv_nsec: milliseconds % 1000 * 1_000_000,
-    };
+    let timeout = Timespec { tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000 };
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     rustix::event::poll(&mut fds, Some(&timeout)).unwrap() == 1
 }
@@ -113,20 +90,11 @@ fn a_session_from_greeting_to_farewell() {
     let (mut session, mut control) = dataplane.meet();
     assert_eq!(control.ports, dataplane.ports);
     assert_eq!(control.incarnation, dataplane.counters.incarnation());
-    assert_eq!(
-        (session.peer_pid(), control.peer_pid()),
-        (std::process::id(), std::process::id())
-    );
+    assert_eq!((session.peer_pid(), control.peer_pid()), (std::process::id(), std::process::id()));
 
-    control
-        .updates
-        .push(&Update::BeginSync { generation: 1 })
-        .unwrap();
+    control.updates.push(&Update::BeginSync { generation: 1 }).unwrap();
     control.updates.push(&Update::EndSync { generation: 1 }).unwrap();
-    assert_eq!(
-        session.updates.pop(),
-        Ok(Some(Update::BeginSync { generation: 1 }))
-    );
+    assert_eq!(session.updates.pop(), Ok(Some(Update::BeginSync { generation: 1 })));
     assert_eq!(session.updates.pop(), Ok(Some(Update::EndSync { generation: 1 })));
     session.events.push(&Event::Applied { generation: 1 }).unwrap();
     assert_eq!(control.events.pop(), Ok(Some(Event::Applied { generation: 1 })));
@@ -139,25 +107,15 @@ fn a_session_from_greeting_to_farewell() {
     session.beat(6);
     session.set_state(PlaneState::Running);
     let (seen_below, seen_above) = (session.peer_status(), control.peer_status());
-    assert_eq!(
-        (seen_below.heartbeat_ns, seen_below.state),
-        (5, Some(PlaneState::Syncing))
-    );
-    assert_eq!(
-        (seen_above.heartbeat_ns, seen_above.state),
-        (6, Some(PlaneState::Running))
-    );
+    assert_eq!((seen_below.heartbeat_ns, seen_below.state), (5, Some(PlaneState::Syncing)));
+    assert_eq!((seen_above.heartbeat_ns, seen_above.state), (6, Some(PlaneState::Running)));
 
     assert!(!session.closed() && !control.closed());
     assert!(!readable(session.as_fd(), 0) && !readable(control.as_fd(), 0));
     control.dismiss(Farewell::Stopping);
     assert!(readable(session.as_fd(), 1000));
     assert_eq!(session.end(), Some(End::Farewell(Farewell::Stopping)));
-    assert_eq!(
-        session.end(),
-        Some(End::Farewell(Farewell::Stopping)),
-        "the reason is kept"
-    );
+    assert_eq!(session.end(), Some(End::Farewell(Farewell::Stopping)), "the reason is kept");
 }
 
 #[test]
@@ -208,10 +166,7 @@ fn a_sleeping_consumer_misses_nothing() {
     });
     let mut next = 0;
     while next < RECORDS {
-        assert!(
-            readable(session.doorbell().as_fd(), 5000),
-            "a wake-up was lost after {next} records"
-        );
+        assert!(readable(session.doorbell().as_fd(), 5000), "a wake-up was lost after {next} records");
         session.doorbell().drain();
         while let Some(update) = session.updates.pop().unwrap() {
             assert_eq!(update, Update::SetDelete { id: next });
@@ -228,15 +183,9 @@ fn a_silent_stranger_holds_nobody_up_and_is_let_go() {
     let _silent = stranger(&dataplane.path);
     assert!(readable(dataplane.listener.as_fd(), 1000));
     assert!(dataplane.step().unwrap().is_none());
-    assert!(
-        !readable(dataplane.listener.as_fd(), 0),
-        "a silent stranger does not keep the dataplane awake"
-    );
+    assert!(!readable(dataplane.listener.as_fd(), 0), "a silent stranger does not keep the dataplane awake");
     let (session, control) = dataplane.meet();
-    assert!(
-        start.elapsed() < PATIENCE,
-        "a control plane is served while the stranger is silent"
-    );
+    assert!(start.elapsed() < PATIENCE, "a control plane is served while the stranger is silent");
     assert!(!session.closed() && !control.closed());
     while start.elapsed() < PATIENCE {
         assert!(dataplane.step().unwrap().is_none());
@@ -277,10 +226,7 @@ fn who_speaks_something_else_is_refused() {
         let socket = stranger(&dataplane.path);
         rustix::net::send(&socket, greeting, SendFlags::empty()).unwrap();
         let found = dataplane.accept().err();
-        assert!(
-            matches!(found, Some(HandshakeError::Message(found)) if found == fault),
-            "{found:?}"
-        );
+        assert!(matches!(found, Some(HandshakeError::Message(found)) if found == fault), "{found:?}");
         let mut answer = [0; 256];
         let (len, _) = rustix::net::recv(&socket, &mut answer, rustix::net::RecvFlags::empty()).unwrap();
         let sentence = fault.to_string();
@@ -335,35 +281,21 @@ fn the_newest_control_plane_wins() {
     assert_eq!(old_control.end(), Some(End::Farewell(Farewell::Replaced)));
     control.updates.push(&Update::SetDelete { id: 9 }).unwrap();
     assert_eq!(session.updates.pop(), Ok(Some(Update::SetDelete { id: 9 })));
-    assert_eq!(
-        control.incarnation, old_control.incarnation,
-        "one run of the dataplane"
-    );
+    assert_eq!(control.incarnation, old_control.incarnation, "one run of the dataplane");
 }
 
 #[test]
 fn offers_that_cannot_be_made() {
     let counters = counters();
-    let port = PortDesc {
-        name: "eth0".to_owned(),
-        side: Side::Both,
-    };
+    let port = PortDesc { name: "eth0".to_owned(), side: Side::Both };
     for (ring_slots, ports) in [(0, 1), (3, 1), (1 << 17, 1), (64, 257)] {
-        let offer = Offer {
-            counters: &counters,
-            ring_slots,
-            ports: &vec![port.clone(); ports],
-        };
+        let offer = Offer { counters: &counters, ring_slots, ports: &vec![port.clone(); ports] };
         assert!(
             matches!(session_pair(&offer), Err(HandshakeError::Offer)),
             "{ring_slots} slots, {ports} ports"
         );
     }
-    let offer = Offer {
-        counters: &counters,
-        ring_slots: 1 << 16,
-        ports: &vec![port; 256],
-    };
+    let offer = Offer { counters: &counters, ring_slots: 1 << 16, ports: &vec![port; 256] };
     let (_, mut control) = session_pair(&offer).unwrap();
     assert_eq!((control.updates.free(), control.ports.len()), (1 << 16, 256));
 }
@@ -375,17 +307,8 @@ fn the_socket_file_is_private_and_goes_with_its_listener() {
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     let directory = dataplane.path.parent().unwrap().to_owned();
-    assert_eq!(
-        std::fs::read_dir(&directory).unwrap().count(),
-        1,
-        "no draft is left"
-    );
-    let Dataplane {
-        listener,
-        path,
-        _directory,
-        ..
-    } = dataplane;
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1, "no draft is left");
+    let Dataplane { listener, path, _directory, .. } = dataplane;
     drop(listener);
     assert!(!path.exists());
 }
@@ -393,10 +316,7 @@ fn the_socket_file_is_private_and_goes_with_its_listener() {
 #[test]
 fn a_living_socket_is_not_taken_and_a_dead_one_is() {
     let dataplane = Dataplane::new();
-    assert_eq!(
-        Listener::bind(&dataplane.path).err().map(|error| error.kind()),
-        Some(ErrorKind::AddrInUse)
-    );
+    assert_eq!(Listener::bind(&dataplane.path).err().map(|error| error.kind()), Some(ErrorKind::AddrInUse));
     assert!(connect_fails_silently(&dataplane.path), "the first still listens");
 
     let directory = tempfile::tempdir().unwrap();
@@ -409,10 +329,7 @@ fn a_living_socket_is_not_taken_and_a_dead_one_is() {
     drop(listener);
 
     let other_kind = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    assert_eq!(
-        Listener::bind(&path).err().map(|error| error.kind()),
-        Some(ErrorKind::AddrInUse)
-    );
+    assert_eq!(Listener::bind(&path).err().map(|error| error.kind()), Some(ErrorKind::AddrInUse));
     drop(other_kind);
 }
 
@@ -426,17 +343,11 @@ fn a_file_that_is_no_socket_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("precious");
     std::fs::write(&path, "text").unwrap();
-    assert_eq!(
-        Listener::bind(&path).err().map(|error| error.kind()),
-        Some(ErrorKind::AlreadyExists)
-    );
+    assert_eq!(Listener::bind(&path).err().map(|error| error.kind()), Some(ErrorKind::AlreadyExists));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
     let link = directory.path().join("link");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert_eq!(
-        Listener::bind(&link).err().map(|error| error.kind()),
-        Some(ErrorKind::AlreadyExists)
-    );
+    assert_eq!(Listener::bind(&link).err().map(|error| error.kind()), Some(ErrorKind::AlreadyExists));
 }
 
 #[test]
@@ -444,12 +355,7 @@ fn a_successors_socket_file_is_kept() {
     let dataplane = Dataplane::new();
     std::fs::remove_file(&dataplane.path).unwrap();
     let successor = Listener::bind(&dataplane.path).unwrap();
-    let Dataplane {
-        listener,
-        path,
-        _directory,
-        ..
-    } = dataplane;
+    let Dataplane { listener, path, _directory, .. } = dataplane;
     drop(listener);
     assert!(path.exists());
     drop(successor);
@@ -459,12 +365,7 @@ fn a_successors_socket_file_is_kept() {
 fn no_dataplane_is_an_error_that_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let error = connect(&directory.path().join("none.sock")).err().unwrap();
-    assert!(
-        error
-            .to_string()
-            .starts_with("cannot connect to the dataplane's socket"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("cannot connect to the dataplane's socket"), "{error}");
 }
 
 const CHILD: &str = "STERNA_SHM_TEST_SOCKET";
@@ -500,11 +401,7 @@ fn a_killed_control_plane_is_noticed() {
     child.wait().unwrap();
     assert!(readable(session.as_fd(), 5000));
     assert_eq!(session.end(), Some(End::Gone));
-    assert_eq!(
-        session.updates.pop(),
-        Ok(None),
-        "what was not published is not there"
-    );
+    assert_eq!(session.updates.pop(), Ok(None), "what was not published is not there");
     let (mut session, mut control) = dataplane.meet();
     control.updates.push(&Update::SetDelete { id: 1 }).unwrap();
     assert_eq!(session.updates.pop(), Ok(Some(Update::SetDelete { id: 1 })));

@@ -62,26 +62,16 @@ fn adjacency() -> impl Strategy<Value = Adjacency> {
 }
 
 fn set() -> impl Strategy<Value = LocatorSet> {
-    let locator = (any::<u32>(), any::<u8>(), any::<u8>(), any::<bool>()).prop_map(
-        |(adjacency, priority, weight, usable)| Locator {
-            adjacency,
-            priority,
-            weight,
-            usable,
-        },
-    );
+    let locator = (any::<u32>(), any::<u8>(), any::<u8>(), any::<bool>())
+        .prop_map(|(adjacency, priority, weight, usable)| Locator { adjacency, priority, weight, usable });
     proptest::collection::vec(locator, 0..=MAX_LOCATORS).prop_map(|all| LocatorSet::new(&all).unwrap())
 }
 
 fn action() -> impl Strategy<Value = EidAction> {
     prop_oneof![
         any::<u32>().prop_map(|set| EidAction::Remote { set }),
-        Just(EidAction::Negative {
-            action: NegativeAction::Drop
-        }),
-        Just(EidAction::Negative {
-            action: NegativeAction::Native
-        }),
+        Just(EidAction::Negative { action: NegativeAction::Drop }),
+        Just(EidAction::Negative { action: NegativeAction::Native }),
         (any::<u16>(), vlan(), proptest::option::of(address()))
             .prop_map(|(port, vlan, via)| EidAction::Local { port, vlan, via }),
         (any::<u16>(), vlan(), mac()).prop_map(|(port, vlan, mac)| EidAction::LocalHost { port, vlan, mac }),
@@ -91,47 +81,30 @@ fn action() -> impl Strategy<Value = EidAction> {
 fn group() -> impl Strategy<Value = Group> {
     let gateway_v4 = proptest::option::of((v4(), 0..=32_u8));
     let gateway_v6 = proptest::option::of((v6(), 0..=128_u8));
-    (
-        iid(),
-        any::<u16>(),
-        vlan(),
-        mac(),
-        gateway_v4,
-        gateway_v6,
-        any::<bool>(),
-        any::<bool>(),
+    (iid(), any::<u16>(), vlan(), mac(), gateway_v4, gateway_v6, any::<bool>(), any::<bool>()).prop_map(
+        |(iid, port, vlan, mac, gateway_v4, gateway_v6, dynamic, proxy_arp)| Group {
+            iid,
+            port,
+            vlan,
+            mac,
+            gateway_v4,
+            gateway_v6,
+            dynamic,
+            proxy_arp,
+        },
     )
-        .prop_map(
-            |(iid, port, vlan, mac, gateway_v4, gateway_v6, dynamic, proxy_arp)| Group {
-                iid,
-                port,
-                vlan,
-                mac,
-                gateway_v4,
-                gateway_v6,
-                dynamic,
-                proxy_arp,
-            },
-        )
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (
-        any::<bool>(),
-        any::<bool>(),
-        any::<Option<u16>>(),
-        any::<u16>(),
-        any::<bool>(),
+    (any::<bool>(), any::<bool>(), any::<Option<u16>>(), any::<u16>(), any::<bool>()).prop_map(
+        |(mss_clamp, dscp_decap_pipe, udp_source_fixed, smallest_underlay_mtu, outer_df)| Settings {
+            mss_clamp,
+            dscp_decap_pipe,
+            udp_source_fixed,
+            smallest_underlay_mtu,
+            outer_df,
+        },
     )
-        .prop_map(
-            |(mss_clamp, dscp_decap_pipe, udp_source_fixed, smallest_underlay_mtu, outer_df)| Settings {
-                mss_clamp,
-                dscp_decap_pipe,
-                udp_source_fixed,
-                smallest_underlay_mtu,
-                outer_df,
-            },
-        )
 }
 
 fn update() -> impl Strategy<Value = Update> {
@@ -183,15 +156,8 @@ fn event() -> impl Strategy<Value = Event> {
             source,
             port
         }),
-        (iid(), address(), mac(), any::<u16>(), vlan()).prop_map(|(iid, eid, mac, port, vlan)| {
-            Event::Agent {
-                iid,
-                eid,
-                mac,
-                port,
-                vlan,
-            }
-        }),
+        (iid(), address(), mac(), any::<u16>(), vlan())
+            .prop_map(|(iid, eid, mac, port, vlan)| { Event::Agent { iid, eid, mac, port, vlan } }),
         (iid(), address()).prop_map(|(iid, eid)| Event::AgentGone { iid, eid }),
         any::<u64>().prop_map(|generation| Event::Applied { generation }),
         (refused(), any::<u64>()).prop_map(|(kind, detail)| Event::Refused { kind, detail }),
@@ -256,9 +222,7 @@ proptest! {
 
 /// Every kind there is, found by asking the decoders.
 fn all_kinds() -> Vec<u16> {
-    (0..=u16::MAX)
-        .filter(|&kind| is_kind::<Update>(kind) || is_kind::<Event>(kind))
-        .collect()
+    (0..=u16::MAX).filter(|&kind| is_kind::<Update>(kind) || is_kind::<Event>(kind)).collect()
 }
 
 fn is_kind<R: Record>(kind: u16) -> bool {
@@ -268,11 +232,7 @@ fn is_kind<R: Record>(kind: u16) -> bool {
 #[test]
 fn the_rings_share_no_kind() {
     assert_eq!(all_kinds().len(), 15 + 5);
-    assert!(
-        !all_kinds()
-            .iter()
-            .any(|&kind| is_kind::<Update>(kind) && is_kind::<Event>(kind))
-    );
+    assert!(!all_kinds().iter().any(|&kind| is_kind::<Update>(kind) && is_kind::<Event>(kind)));
 }
 
 #[test]
@@ -281,10 +241,7 @@ fn a_wrong_length_is_refused() {
     for len in [0, 16, BODY] {
         let mut body = encoded.body().to_vec();
         body.resize(len, 0);
-        let fault = RecordFault::Length {
-            kind: encoded.kind(),
-            found: len as u16,
-        };
+        let fault = RecordFault::Length { kind: encoded.kind(), found: len as u16 };
         assert_eq!(Update::decode(encoded.kind(), &body), Err(fault));
     }
 }
@@ -292,22 +249,10 @@ fn a_wrong_length_is_refused() {
 #[test]
 fn values_out_of_range_are_refused() {
     let prefix: Prefix = "10.1.2.0/24".parse().unwrap();
-    let eid = Update::EidDelete {
-        iid: Iid::new(100).unwrap(),
-        prefix,
-    }
-    .encode();
-    let hop = NextHop {
-        port: 0,
-        source: Mac([2; 6]),
-        destination: None,
-    };
+    let eid = Update::EidDelete { iid: Iid::new(100).unwrap(), prefix }.encode();
+    let hop = NextHop { port: 0, source: Mac([2; 6]), destination: None };
     let hop = Update::NextHopUpsert { id: 0, hop }.encode();
-    let set = Update::SetUpsert {
-        id: 0,
-        set: LocatorSet::new(&[]).unwrap(),
-    }
-    .encode();
+    let set = Update::SetUpsert { id: 0, set: LocatorSet::new(&[]).unwrap() }.encode();
     let cases = [
         (eid, 3, 0x01, "an instance-ID is out of range"),
         (eid, 4, 5, "an address family is neither 4 nor 6"),
@@ -323,27 +268,16 @@ fn values_out_of_range_are_refused() {
     for (encoded, at, byte, what) in cases {
         let mut body = encoded.body().to_vec();
         body[at] = byte;
-        let fault = RecordFault::Value {
-            kind: encoded.kind(),
-            what,
-        };
+        let fault = RecordFault::Value { kind: encoded.kind(), what };
         assert_eq!(Update::decode(encoded.kind(), &body), Err(fault), "byte {at}");
     }
 }
 
 #[test]
 fn too_many_locators_are_no_set() {
-    let locator = Locator {
-        adjacency: 1,
-        priority: 1,
-        weight: 100,
-        usable: true,
-    };
+    let locator = Locator { adjacency: 1, priority: 1, weight: 100, usable: true };
     assert_eq!(LocatorSet::new(&[locator; MAX_LOCATORS + 1]), None);
-    assert_eq!(
-        LocatorSet::new(&[locator; MAX_LOCATORS]).unwrap().as_slice(),
-        [locator; MAX_LOCATORS]
-    );
+    assert_eq!(LocatorSet::new(&[locator; MAX_LOCATORS]).unwrap().as_slice(), [locator; MAX_LOCATORS]);
 }
 
 /// The bytes as they were when layout version 1 was fixed.
@@ -351,11 +285,7 @@ fn too_many_locators_are_no_set() {
 fn the_bytes_of_a_record() {
     let iid = Iid::new(0x0a_0b0c).unwrap();
     let prefix = "10.1.2.0/24".parse().unwrap();
-    let action = EidAction::Local {
-        port: 0x0102,
-        vlan: VlanId::new(10),
-        via: None,
-    };
+    let action = EidAction::Local { port: 0x0102, vlan: VlanId::new(10), via: None };
     let encoded = Update::EidUpsert { iid, prefix, action }.encode();
     let mut expected = vec![0x0c, 0x0b, 0x0a, 0x00];
     expected.extend([4, 10, 1, 2, 0]);
@@ -366,13 +296,7 @@ fn the_bytes_of_a_record() {
     assert_eq!((encoded.kind(), encoded.body()), (0x0040, expected.as_slice()));
 
     let eid = "fd00:64::1".parse().unwrap();
-    let encoded = Event::Miss {
-        iid,
-        eid,
-        source: true,
-        port: 3,
-    }
-    .encode();
+    let encoded = Event::Miss { iid, eid, source: true, port: 3 }.encode();
     let mut expected = vec![0x0c, 0x0b, 0x0a, 0x00, 6, 0xfd, 0, 0, 0x64];
     expected.extend([0; 11]);
     expected.extend([1, 1, 3, 0]);
@@ -382,9 +306,5 @@ fn the_bytes_of_a_record() {
 /// A change of any layout changes the fingerprint: then raise the version, and only then this pair.
 #[test]
 fn version_and_fingerprint_change_together() {
-    assert_eq!(
-        (LAYOUT_VERSION, ABI_HASH),
-        (1, 0xa7e7_6de2_6581_c696),
-        "{ABI_HASH:#018x}"
-    );
+    assert_eq!((LAYOUT_VERSION, ABI_HASH), (1, 0xa7e7_6de2_6581_c696), "{ABI_HASH:#018x}");
 }

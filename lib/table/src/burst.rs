@@ -7,6 +7,7 @@
 //! * one tag equal, another key (once in 8,000 probes), or a way just being written: search from the start.
 
 use crate::bucket::{Bucket, tag_of};
+use crate::domain::Guard;
 use crate::eid::Shared;
 use crate::eid_reader::Found;
 use crate::key::{EidKey, Question, Secret, spread};
@@ -59,13 +60,15 @@ pub(crate) struct Passes<'q, 'f, 'g, V: Copy> {
 }
 
 impl<'q, 'f, 'g, V: Copy> Passes<'q, 'f, 'g, V> {
-    /// A burst of at most [`BURST`] questions. The caller holds a guard of the table's domain for 'g.
+    /// A burst of at most [`BURST`] questions, under a guard of the table's domain.
     #[inline(always)]
     pub(crate) fn new(
         shared: &'g Shared<V>,
+        guard: &'g Guard<'_>,
         questions: &'q [Question],
         found: &'f mut [Option<Found<'g, V>>],
     ) -> Passes<'q, 'f, 'g, V> {
+        guard.check(&shared.domain);
         Passes {
             shared,
             questions,
@@ -185,7 +188,7 @@ impl<'q, 'f, 'g, V: Copy> Passes<'q, 'f, 'g, V> {
             let number = self.likely.list[place & (BURST - 1)];
             let probe = &mut probes[usize::from(number)];
             if probe.candidate != 0 {
-                // SAFETY: not 0, and loaded from a bucket in the second pass, under the guard held for 'g.
+                // SAFETY: not 0, and loaded from a bucket in the second pass, under the guard that `new` checked.
                 let entry = unsafe { entries[probe.candidate as usize].get() };
                 if entry.key.equals(&probe.key) {
                     let (index, len) = (probe.candidate, probe.key.prefix_len());

@@ -93,9 +93,8 @@ impl<V: Copy + Send + Sync + 'static> EidReader<V> {
         questions: &[Question],
         found: &mut [Option<Found<'g, V>>],
     ) {
-        guard.check(&self.shared.domain);
         for (questions, found) in questions.chunks(BURST).zip(found.chunks_mut(BURST)) {
-            Passes::new(&self.shared, questions, found).longest();
+            Passes::new(&self.shared, guard, questions, found).longest();
         }
     }
 
@@ -109,9 +108,8 @@ impl<V: Copy + Send + Sync + 'static> EidReader<V> {
         questions: &[Question],
         found: &mut [Option<Found<'g, V>>],
     ) {
-        guard.check(&self.shared.domain);
         for (questions, found) in questions.chunks(BURST).zip(found.chunks_mut(BURST)) {
-            Passes::new(&self.shared, questions, found).hosts();
+            Passes::new(&self.shared, guard, questions, found).hosts();
         }
     }
 }

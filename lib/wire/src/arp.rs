@@ -181,13 +181,7 @@ pub struct Repr {
 impl Repr {
     /// Asks who has an address.
     pub const fn request(source_mac: Mac, source_ip: Ipv4Addr, target_ip: Ipv4Addr) -> Repr {
-        Repr {
-            operation: Operation::REQUEST,
-            source_mac,
-            source_ip,
-            target_mac: Mac::ZERO,
-            target_ip,
-        }
+        Repr { operation: Operation::REQUEST, source_mac, source_ip, target_mac: Mac::ZERO, target_ip }
     }
 
     /// Asks whether an address is in use, without claiming one (RFC 5227 section 2.1.1).
@@ -331,10 +325,7 @@ mod test {
         assert!(probe.is_probe() && !probe.is_gratuitous());
         let announcement = Repr::announcement(AGENT, AGENT_IP);
         assert!(announcement.is_gratuitous() && !announcement.is_probe());
-        let as_reply = Repr {
-            operation: Operation::REPLY,
-            ..announcement
-        };
+        let as_reply = Repr { operation: Operation::REPLY, ..announcement };
         assert!(as_reply.is_gratuitous());
         let plain = Repr::request(AGENT, AGENT_IP, GATEWAY_IP);
         assert!(!plain.is_probe() && !plain.is_gratuitous());

@@ -130,9 +130,7 @@ mod test {
 
     #[test]
     fn differences_agree_with_the_whole() {
-        let mut bytes = [
-            0x45, 0, 0, 0x54, 0xa6, 0xf2, 0x40, 0, 0x40, 1, 0, 0, 10, 1, 2, 3, 10, 4, 5, 6,
-        ];
+        let mut bytes = [0x45, 0, 0, 0x54, 0xa6, 0xf2, 0x40, 0, 0x40, 1, 0, 0, 10, 1, 2, 3, 10, 4, 5, 6];
         let mut checksum = fold(sum(&bytes));
         for (at, new) in [(8, 0x3f01u16), (12, 0xffff), (12, 0), (16, 0x8000), (0, 0x45ff)] {
             let old = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
@@ -156,10 +154,7 @@ mod test {
         let (a, b) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(192, 0, 2, 255));
         let bytes = [10, 0, 0, 1, 192, 0, 2, 255, 0, 17, 0x12, 0x34];
         assert_eq!(fold(pseudo_v4(a, b, 17, 0x1234)), fold(sum(&bytes)));
-        assert_eq!(
-            pseudo(a.into(), b.into(), 17, 0x1234),
-            Some(pseudo_v4(a, b, 17, 0x1234))
-        );
+        assert_eq!(pseudo(a.into(), b.into(), 17, 0x1234), Some(pseudo_v4(a, b, 17, 0x1234)));
         assert_eq!(pseudo(a.into(), b.into(), 17, 0x1_0000), None);
         let (c, d) = (Ipv6Addr::LOCALHOST, "fd00::2".parse::<Ipv6Addr>().unwrap());
         let mut bytes = [0; 40];

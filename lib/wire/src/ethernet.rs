@@ -153,11 +153,7 @@ impl Repr {
         if packet.ethertype() < EtherType::FIRST {
             return Err(Error::Unsupported);
         }
-        Ok(Repr {
-            destination: packet.destination(),
-            source: packet.source(),
-            ethertype: packet.ethertype(),
-        })
+        Ok(Repr { destination: packet.destination(), source: packet.source(), ethertype: packet.ethertype() })
     }
 
     /// Bytes that `emit` writes.
@@ -233,23 +229,14 @@ mod test {
     fn odd_cases() {
         for len in 0..HEADER_LEN {
             assert_eq!(Packet::new_checked(&FRAME[..len]), Err(Error::Truncated));
-            assert_eq!(
-                Repr::parse(&Packet::new_unchecked(&FRAME[..len])),
-                Err(Error::Truncated)
-            );
+            assert_eq!(Repr::parse(&Packet::new_unchecked(&FRAME[..len])), Err(Error::Truncated));
         }
         let mut group_sender = FRAME;
         group_sender[6] |= 1;
-        assert_eq!(
-            Repr::parse(&Packet::new_unchecked(&group_sender[..])),
-            Err(Error::BadAddress)
-        );
+        assert_eq!(Repr::parse(&Packet::new_unchecked(&group_sender[..])), Err(Error::BadAddress));
         let mut length = FRAME;
         length[12..14].copy_from_slice(&[0x05, 0xff]);
-        assert_eq!(
-            Repr::parse(&Packet::new_unchecked(&length[..])),
-            Err(Error::Unsupported)
-        );
+        assert_eq!(Repr::parse(&Packet::new_unchecked(&length[..])), Err(Error::Unsupported));
         assert_eq!(EtherType(0x1234).to_string(), "EtherType 0x1234");
     }
 }

@@ -273,30 +273,15 @@ impl<'a> Repr<'a> {
         let (code, payload) = (packet.code(), packet.payload());
         match packet.kind() {
             Type::ECHO_REQUEST | Type::ECHO_REPLY if code != 0 => Err(Error::BadHeader),
-            Type::ECHO_REQUEST => Ok(Repr::EchoRequest {
-                ident,
-                sequence,
-                data: payload,
-            }),
-            Type::ECHO_REPLY => Ok(Repr::EchoReply {
-                ident,
-                sequence,
-                data: payload,
-            }),
+            Type::ECHO_REQUEST => Ok(Repr::EchoRequest { ident, sequence, data: payload }),
+            Type::ECHO_REPLY => Ok(Repr::EchoReply { ident, sequence, data: payload }),
             Type::UNREACHABLE => Ok(match UnreachableCode(code) {
-                UnreachableCode::FRAGMENTATION_NEEDED => Repr::FragmentationNeeded {
-                    next_hop_mtu: packet.next_hop_mtu(),
-                    original: payload,
-                },
-                code => Repr::Unreachable {
-                    code,
-                    original: payload,
-                },
+                UnreachableCode::FRAGMENTATION_NEEDED => {
+                    Repr::FragmentationNeeded { next_hop_mtu: packet.next_hop_mtu(), original: payload }
+                }
+                code => Repr::Unreachable { code, original: payload },
             }),
-            Type::TIME_EXCEEDED => Ok(Repr::TimeExceeded {
-                code,
-                original: payload,
-            }),
+            Type::TIME_EXCEEDED => Ok(Repr::TimeExceeded { code, original: payload }),
             _ => Err(Error::Unsupported),
         }
     }
@@ -304,15 +289,7 @@ impl<'a> Repr<'a> {
     /// The reply to an echo request; nothing for other messages.
     pub const fn echo_reply(&self) -> Option<Repr<'a>> {
         match *self {
-            Repr::EchoRequest {
-                ident,
-                sequence,
-                data,
-            } => Some(Repr::EchoReply {
-                ident,
-                sequence,
-                data,
-            }),
+            Repr::EchoRequest { ident, sequence, data } => Some(Repr::EchoReply { ident, sequence, data }),
             _ => None,
         }
     }

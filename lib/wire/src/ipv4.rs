@@ -487,10 +487,7 @@ mod test {
         assert_eq!(parse_bytes(&with(0, 0x48)), Err(Error::BadLength));
         assert_eq!(parse_bytes(&with(3, 19)), Err(Error::BadLength));
         assert_eq!(parse_bytes(&with(3, 29)), Err(Error::Truncated));
-        assert_eq!(
-            parse_bytes(&with(6, 0x7f)).map(|r| r.fragment_offset),
-            Ok(0x1f03 * 8)
-        );
+        assert_eq!(parse_bytes(&with(6, 0x7f)).map(|r| r.fragment_offset), Ok(0x1f03 * 8));
         let mut beyond = with(6, 0x7f);
         beyond[7] = 0xff;
         let mut packet = Packet::new_unchecked(&mut beyond);

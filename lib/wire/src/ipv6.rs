@@ -337,10 +337,7 @@ mod test {
         let padded = [&PACKET[..], &[0; 6]].concat();
         assert_eq!(Packet::new_checked(&padded[..]).unwrap().payload(), [1, 2, 3, 4]);
         assert_eq!(Packet::new_quoted(&PACKET[..42]).unwrap().payload(), [1, 2]);
-        let longest = Repr {
-            flow_label: u32::MAX,
-            ..repr()
-        };
+        let longest = Repr { flow_label: u32::MAX, ..repr() };
         let mut bytes = [0; 40];
         longest.emit(&mut Packet::new_unchecked(&mut bytes));
         assert_eq!(bytes[0] >> 4, 6, "a flow label too wide does not spill over");

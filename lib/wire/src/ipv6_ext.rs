@@ -62,11 +62,7 @@ impl Upper {
 /// `BadHeader` for hop-by-hop options that do not come first and for a second fragment header.
 #[inline]
 pub fn walk(next_header: Protocol, payload: &[u8]) -> Result<Upper, Error> {
-    let mut upper = Upper {
-        proto: next_header,
-        offset: 0,
-        fragment: None,
-    };
+    let mut upper = Upper { proto: next_header, offset: 0, fragment: None };
     for index in 0..=MAX_HEADERS {
         if !is_extension(upper.proto) {
             return Ok(upper);
@@ -151,10 +147,7 @@ mod test {
     #[test]
     fn no_extension_header() {
         let upper = walk(Protocol::TCP, &[]).unwrap();
-        assert_eq!(
-            (upper.proto, upper.offset, upper.fragment),
-            (Protocol::TCP, 0, None)
-        );
+        assert_eq!((upper.proto, upper.offset, upper.fragment), (Protocol::TCP, 0, None));
         assert_eq!(walk(Protocol::ESP, &[1, 2, 3]).unwrap().proto, Protocol::ESP);
         assert_eq!(walk(Protocol::NO_NEXT, &[]).unwrap().proto, Protocol::NO_NEXT);
     }
@@ -178,11 +171,7 @@ mod test {
         let bytes = [6, 0, 0, 1, 0xde, 0xad, 0xbe, 0xef, 0xff];
         let upper = walk(Protocol::FRAGMENT, &bytes).unwrap();
         assert_eq!((upper.proto, upper.offset), (Protocol::TCP, 8));
-        let expected = Fragment {
-            offset: 0,
-            more: true,
-            id: 0xdead_beef,
-        };
+        let expected = Fragment { offset: 0, more: true, id: 0xdead_beef };
         assert_eq!(upper.fragment, Some(expected));
         assert!(!upper.is_later_fragment());
     }
@@ -194,14 +183,7 @@ mod test {
         let upper = walk(Protocol::FRAGMENT, &bytes).unwrap();
         assert!(upper.is_later_fragment());
         assert_eq!((upper.proto, upper.offset), (Protocol::DESTINATION_OPTIONS, 8));
-        assert_eq!(
-            upper.fragment,
-            Some(Fragment {
-                offset: 0x5a8,
-                more: false,
-                id: 7
-            })
-        );
+        assert_eq!(upper.fragment, Some(Fragment { offset: 0x5a8, more: false, id: 7 }));
     }
 
     #[test]
@@ -216,28 +198,16 @@ mod test {
         let eight = chain(&[60, 60, 60, 60, 60, 60, 60, 60, 17]);
         assert_eq!(walk(Protocol::DESTINATION_OPTIONS, &eight).unwrap().offset, 64);
         let nine = chain(&[60, 60, 60, 60, 60, 60, 60, 60, 60, 17]);
-        assert_eq!(
-            walk(Protocol::DESTINATION_OPTIONS, &nine),
-            Err(Error::TooManyHeaders)
-        );
+        assert_eq!(walk(Protocol::DESTINATION_OPTIONS, &nine), Err(Error::TooManyHeaders));
     }
 
     #[test]
     fn odd_cases() {
         assert_eq!(walk(Protocol::ROUTING, &[]), Err(Error::Truncated));
-        assert_eq!(
-            walk(Protocol::ROUTING, &[6, 0, 0, 0, 0, 0, 0]),
-            Err(Error::Truncated)
-        );
-        assert_eq!(
-            walk(Protocol::ROUTING, &[6, 1, 0, 0, 0, 0, 0, 0]),
-            Err(Error::Truncated)
-        );
+        assert_eq!(walk(Protocol::ROUTING, &[6, 0, 0, 0, 0, 0, 0]), Err(Error::Truncated));
+        assert_eq!(walk(Protocol::ROUTING, &[6, 1, 0, 0, 0, 0, 0, 0]), Err(Error::Truncated));
         let late_hop_by_hop = chain(&[60, 0, 17]);
-        assert_eq!(
-            walk(Protocol::DESTINATION_OPTIONS, &late_hop_by_hop),
-            Err(Error::BadHeader)
-        );
+        assert_eq!(walk(Protocol::DESTINATION_OPTIONS, &late_hop_by_hop), Err(Error::BadHeader));
         let two_fragments = chain(&[44, 44, 17]);
         assert_eq!(walk(Protocol::FRAGMENT, &two_fragments), Err(Error::BadHeader));
     }

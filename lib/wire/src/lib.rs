@@ -20,7 +20,12 @@
 //! Nobody. The crate is `no_std` without `alloc`, so the compiler holds us to it.
 //!
 //! # Reserved bits
-//! They are zero when we send and ignored when we receive; each format has a test for both.
+//! They are zero when we send and ignored when we receive; each format that has any has a test for both.
+//!
+//! # Where to look
+//! [`addr`] has the names of things, [`checksum`] the arithmetic, [`error`] the reasons.
+//! Then the layers, from the link upwards: [`ethernet`], [`vlan`], [`arp`]; [`ipv4`], [`ipv6`] with [`ipv6_ext`],
+//! [`icmpv4`], [`icmpv6`], [`ndisc`]; [`tcp`], [`udp`]; [`lisp`].
 //!
 //! # To add a format
 //! One file: `mod field`, `Packet`, `Repr`, and the five tests (deconstruct, construct into a buffer of `0xa5`,

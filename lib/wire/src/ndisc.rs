@@ -118,10 +118,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     /// The address that is asked for, told of or redirected; the router's messages have none.
     #[inline]
     pub fn target(&self) -> Option<Ipv6Addr> {
-        let has_one = !matches!(
-            self.kind(),
-            Type::ROUTER_SOLICITATION | Type::ROUTER_ADVERTISEMENT
-        );
+        let has_one = !matches!(self.kind(), Type::ROUTER_SOLICITATION | Type::ROUTER_ADVERTISEMENT);
         has_one.then(|| get_v6(self.buffer.as_ref(), field::TARGET))
     }
 
@@ -194,11 +191,7 @@ impl<T: AsRef<[u8]> + ?Sized> Packet<&T> {
             Type::NEIGHBOR_SOLICITATION => !from_nobody || !names_sender && is_solicited_node(ip.destination),
             _ => !(ip.destination.is_multicast() && packet.flags().solicited),
         };
-        if possible {
-            Ok(packet.kind())
-        } else {
-            Err(Error::BadAddress)
-        }
+        if possible { Ok(packet.kind()) } else { Err(Error::BadAddress) }
     }
 }
 

@@ -306,11 +306,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         set_u16(self.buffer.as_mut(), at..at + 2, limit);
         // On an odd offset the value's bytes belong to two words of the sum,
         // which counts for as much as the value with its bytes swapped on an even offset.
-        let (old, new) = if at % 2 == 0 {
-            (old, limit)
-        } else {
-            (old.swap_bytes(), limit.swap_bytes())
-        };
+        let (old, new) = if at % 2 == 0 { (old, limit) } else { (old.swap_bytes(), limit.swap_bytes()) };
         self.set_checksum(checksum::update16(self.checksum(), old, new));
         true
     }

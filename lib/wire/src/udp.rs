@@ -72,10 +72,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
 
     /// Length of header and payload in bytes.
     #[inline]
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "a header field, never zero in a checked packet"
-    )]
+    #[allow(clippy::len_without_is_empty, reason = "a header field, never zero in a checked packet")]
     pub fn len(&self) -> u16 {
         get_u16(self.buffer.as_ref(), field::LEN)
     }
@@ -214,11 +211,7 @@ mod test {
     ];
 
     fn repr() -> Repr {
-        Repr {
-            source_port: 48896,
-            destination_port: 4341,
-            payload_len: 4,
-        }
+        Repr { source_port: 48896, destination_port: 4341, payload_len: 4 }
     }
 
     fn parse_bytes(bytes: &[u8]) -> Result<Repr, Error> {

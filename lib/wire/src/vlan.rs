@@ -161,12 +161,7 @@ mod test {
     static TAG: [u8; 6] = [0xb0, 0x0a, 0x86, 0xdd, 0x60, 0x00];
 
     fn repr() -> Repr {
-        Repr {
-            priority: 5,
-            drop_eligible: true,
-            vlan: VlanId::new(10),
-            ethertype: EtherType::IPV6,
-        }
+        Repr { priority: 5, drop_eligible: true, vlan: VlanId::new(10), ethertype: EtherType::IPV6 }
     }
 
     #[test]
@@ -204,18 +199,12 @@ mod test {
     #[test]
     fn odd_cases() {
         for len in 0..HEADER_LEN {
-            assert_eq!(
-                Repr::parse(&Packet::new_unchecked(&TAG[..len])),
-                Err(Error::Truncated)
-            );
+            assert_eq!(Repr::parse(&Packet::new_unchecked(&TAG[..len])), Err(Error::Truncated));
         }
         let priority_only = [0xe0, 0x00, 0x08, 0x00];
         let parsed = Repr::parse(&Packet::new_unchecked(&priority_only)).unwrap();
         assert_eq!((parsed.priority, parsed.vlan), (7, None));
         let reserved = [0x0f, 0xff, 0x08, 0x00];
-        assert_eq!(
-            Repr::parse(&Packet::new_unchecked(&reserved)),
-            Err(Error::BadHeader)
-        );
+        assert_eq!(Repr::parse(&Packet::new_unchecked(&reserved)), Err(Error::BadHeader));
     }
 }

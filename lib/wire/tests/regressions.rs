@@ -19,10 +19,7 @@ fn text<'a>(case: &'a toml::Table, key: &str) -> &'a str {
 }
 
 fn cases() -> toml::Table {
-    fs::read_to_string(folder().join("regressions.toml"))
-        .unwrap()
-        .parse()
-        .unwrap()
+    fs::read_to_string(folder().join("regressions.toml")).unwrap().parse().unwrap()
 }
 
 #[test]

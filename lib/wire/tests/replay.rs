@@ -14,9 +14,7 @@ use std::path::PathBuf;
 
 /// Runs a target over its corpus and tells how many files there were.
 fn replay(name: &str, target: fn(&[u8])) -> usize {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(name);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
     let mut count = 0;
     for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.unwrap().path();
@@ -29,16 +27,10 @@ fn replay(name: &str, target: fn(&[u8])) -> usize {
 
 #[test]
 fn corpus_of_parse_frame() {
-    assert!(
-        replay("parse_frame", targets::parse_frame) > 0,
-        "the corpus is empty"
-    );
+    assert!(replay("parse_frame", targets::parse_frame) > 0, "the corpus is empty");
 }
 
 #[test]
 fn corpus_of_parse_lisp() {
-    assert!(
-        replay("parse_lisp", targets::parse_lisp) > 0,
-        "the corpus is empty"
-    );
+    assert!(replay("parse_lisp", targets::parse_lisp) > 0, "the corpus is empty");
 }

@@ -44,19 +44,10 @@ fn ip(protocol: Protocol, source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8
 
 /// A ping in the packet that this header makes of it.
 fn encapsulated(header: &data::Repr) -> Vec<u8> {
-    let ping = icmpv4::Repr::EchoRequest {
-        ident: 1,
-        sequence: 7,
-        data: b"sterna",
-    };
+    let ping = icmpv4::Repr::EchoRequest { ident: 1, sequence: 7, data: b"sterna" };
     let mut message = vec![0xa5; ping.buffer_len()];
     ping.emit(&mut icmpv4::Packet::new_unchecked(&mut message[..]));
-    let inner = ip(
-        Protocol::ICMPV4,
-        Ipv4Addr::new(10, 1, 0, 7),
-        Ipv4Addr::new(10, 2, 0, 9),
-        &message,
-    );
+    let inner = ip(Protocol::ICMPV4, Ipv4Addr::new(10, 1, 0, 7), Ipv4Addr::new(10, 2, 0, 9), &message);
     let mut datagram = vec![0xa5; 16];
     datagram.extend(inner);
     let (from, to) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
@@ -95,10 +86,7 @@ fn dissect(packets: &[Vec<u8>]) -> Vec<Vec<String>> {
     fs::write(&path, capture(packets)).unwrap();
     let mut tshark = Command::new("tshark");
     tshark.args(["-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]);
-    tshark
-        .arg("-r")
-        .arg(&path)
-        .args(["-T", "fields", "-E", "separator=|"]);
+    tshark.arg("-r").arg(&path).args(["-T", "fields", "-E", "separator=|"]);
     for field in FIELDS {
         tshark.args(["-e", field]);
     }
@@ -106,9 +94,7 @@ fn dissect(packets: &[Vec<u8>]) -> Vec<Vec<String>> {
     fs::remove_file(&path).unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8(out.stdout).unwrap();
-    text.lines()
-        .map(|line| line.split('|').map(str::to_owned).collect())
-        .collect()
+    text.lines().map(|line| line.split('|').map(str::to_owned).collect()).collect()
 }
 
 #[test]
@@ -119,24 +105,11 @@ fn every_kind_of_header() {
         status: Some(3),
         ..data::Repr::default()
     };
-    let nonce = data::Repr {
-        tag: Tag::Nonce {
-            nonce: 0x12_3456,
-            echo: true,
-        },
-        ..data::Repr::default()
-    };
-    let versions = data::Repr {
-        tag: Tag::Versions {
-            source: 1,
-            destination: 0xabc,
-        },
-        ..data::Repr::default()
-    };
-    let packets: Vec<_> = [data::Repr::default(), instance, nonce, versions]
-        .iter()
-        .map(encapsulated)
-        .collect();
+    let nonce = data::Repr { tag: Tag::Nonce { nonce: 0x12_3456, echo: true }, ..data::Repr::default() };
+    let versions =
+        data::Repr { tag: Tag::Versions { source: 1, destination: 0xabc }, ..data::Repr::default() };
+    let packets: Vec<_> =
+        [data::Repr::default(), instance, nonce, versions].iter().map(encapsulated).collect();
     let expected = [
         ["0", "0", "0", "", "", "", "", "7", ""],
         ["0", "1", "1", "", "", "", "703710", "7", ""],

@@ -30,10 +30,7 @@ impl Home {
     pub(crate) fn vacant() -> &'static Home {
         let vacant = VACANT.lock().unwrap_or_else(PoisonError::into_inner).pop();
         vacant.unwrap_or_else(|| {
-            Box::leak(Box::new(Home {
-                returned: Mutex::new(Vec::new()),
-                waiting: AtomicBool::new(false),
-            }))
+            Box::leak(Box::new(Home { returned: Mutex::new(Vec::new()), waiting: AtomicBool::new(false) }))
         })
     }
 
@@ -92,13 +89,7 @@ impl Frame {
         capacity: u32,
     ) -> Self {
         debug_assert!(len <= capacity);
-        Self {
-            data,
-            home,
-            index,
-            len,
-            capacity,
-        }
+        Self { data, home, index, len, capacity }
     }
 
     /// Ends the ownership without the way home of `drop`; the caller now answers for the chunk.
@@ -208,9 +199,6 @@ impl Drop for Frame {
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frame")
-            .field("index", &self.index)
-            .field("len", &self.len)
-            .finish_non_exhaustive()
+        f.debug_struct("Frame").field("index", &self.index).field("len", &self.len).finish_non_exhaustive()
     }
 }

@@ -29,9 +29,7 @@ impl Interface {
         const DOING: &str = "ask about an interface";
         let socket = sys::socket(libc::AF_INET, libc::SOCK_DGRAM).map_err(|e| Error::system(DOING, e))?;
         let failed = |source: io::Error| match source.raw_os_error() {
-            Some(libc::ENODEV | libc::ENXIO) => Error::NoInterface {
-                name: name.to_owned(),
-            },
+            Some(libc::ENODEV | libc::ENXIO) => Error::NoInterface { name: name.to_owned() },
             _ => Error::system(DOING, source),
         };
         let number = |ask| number(&socket, name, ask).map_err(failed);

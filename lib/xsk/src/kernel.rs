@@ -110,10 +110,7 @@ impl KernelRings {
     /// In copy mode the system call is the transmission: the kernel sends a batch and answers EAGAIN when there
     /// is more. The bound keeps a worker from staying here while it could receive.
     pub(crate) fn kick(&mut self, pool: &mut Pool) -> Kicked {
-        let mut kicked = Kicked {
-            backlog: self.backlog(),
-            ..Kicked::default()
-        };
+        let mut kicked = Kicked { backlog: self.backlog(), ..Kicked::default() };
         let bound = self.tx_ring / KERNEL_BATCH + 2;
         while kicked.backlog > 0 && kicked.calls < bound && (!self.zero_copy || self.tx.needs_wakeup()) {
             kicked.calls += 1;
@@ -167,9 +164,7 @@ impl KernelRings {
     /// (seen right after a receive), stays free and is offered again next time.
     pub(crate) fn refill(&mut self, pool: &mut Pool) {
         while pool.fill_len() < self.fill_target {
-            let want = (self.fill_target - pool.fill_len())
-                .min(BURST as u32)
-                .min(pool.free_len());
+            let want = (self.fill_target - pool.fill_len()).min(BURST as u32).min(pool.free_len());
             let room = want.min(self.fill.nb_free(want)) as usize;
             let mut chosen = [0; BURST];
             let mut count = 0;
@@ -184,11 +179,7 @@ impl KernelRings {
             // nor the kernel has it.
             let taken = count > 0 && unsafe { self.fill.produce(&self.scratch[..count]) } == count;
             for &index in &chosen[..count] {
-                if taken {
-                    pool.lend_to_fill(index)
-                } else {
-                    pool.push_free(index)
-                }
+                if taken { pool.lend_to_fill(index) } else { pool.push_free(index) }
             }
             if !taken {
                 return;

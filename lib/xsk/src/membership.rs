@@ -25,13 +25,8 @@ impl Membership {
                 mr_alen: 0,
                 mr_address: [0; 8],
             };
-            sys::set_option(
-                socket.as_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_ADD_MEMBERSHIP,
-                &request,
-            )
-            .map_err(|e| Error::system(DOING, e))?;
+            sys::set_option(socket.as_fd(), libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
+                .map_err(|e| Error::system(DOING, e))?;
         }
         Ok(Self { _socket: socket })
     }

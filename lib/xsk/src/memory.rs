@@ -48,10 +48,7 @@ impl Default for MemoryOptions {
 
 /// Makes a port in memory and the far end of its wire.
 pub fn memory_port(options: &MemoryOptions) -> (Port, Wire) {
-    let state = WireState {
-        limit: options.rx_ring as usize,
-        ..WireState::default()
-    };
+    let state = WireState { limit: options.rx_ring as usize, ..WireState::default() };
     let shared = Arc::new(Mutex::new(state));
     let port = assemble(options, Source::Wire(Arc::clone(&shared)), |_, _| ());
     let capacity = port.frame_capacity();
@@ -106,12 +103,8 @@ fn assemble(options: &MemoryOptions, source: Source, load: impl FnOnce(&mut Memo
         tx_budget: None,
         huge_pages: false,
     };
-    let identity = Identity {
-        name: options.name.clone(),
-        ifindex: options.ifindex,
-        mac: options.mac,
-        mtu: options.mtu,
-    };
+    let identity =
+        Identity { name: options.name.clone(), ifindex: options.ifindex, mac: options.mac, mtu: options.mtu };
     let mut port = Port::new(Backend::Memory(rings), pool, identity, granted);
     port.maintain();
     port
@@ -262,10 +255,7 @@ impl MemoryRings {
     }
 
     pub(crate) fn kick(&mut self, pool: &mut Pool) -> Kicked {
-        let mut kicked = Kicked {
-            calls: u32::from(!self.tx.is_empty()),
-            ..Kicked::default()
-        };
+        let mut kicked = Kicked { calls: u32::from(!self.tx.is_empty()), ..Kicked::default() };
         match &self.source {
             Source::Wire(shared) => {
                 let watched = Arc::strong_count(shared) > 1;
@@ -321,9 +311,7 @@ impl MemoryRings {
             let mut state = lock(shared);
             if Arc::strong_count(shared) == 1 {
                 // Nobody will collect these.
-                let WireState {
-                    outbound, completed, ..
-                } = &mut *state;
+                let WireState { outbound, completed, .. } = &mut *state;
                 completed.extend(outbound.drain(..).map(|(offset, _)| offset));
             }
             std::mem::take(&mut state.completed)

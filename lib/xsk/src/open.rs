@@ -77,11 +77,7 @@ impl Default for KernelOptions {
 impl KernelOptions {
     /// The defaults for one queue of an interface.
     pub fn new(interface: &str, queue: u32) -> Self {
-        Self {
-            interface: interface.to_owned(),
-            queue,
-            ..Self::default()
-        }
+        Self { interface: interface.to_owned(), queue, ..Self::default() }
     }
 
     fn fill_ring(&self) -> u32 {
@@ -96,29 +92,19 @@ impl KernelOptions {
     /// Not to the brim (the kernel holds a few back), and never so many that nothing is left to send with.
     fn fill_target(&self) -> u32 {
         let frames = self.frame_count();
-        let spare = frames
-            .saturating_sub(self.tx_ring + 2 * BURST as u32)
-            .max(frames / 2);
+        let spare = frames.saturating_sub(self.tx_ring + 2 * BURST as u32).max(frames / 2);
         (self.fill_ring() / 8 * 7).min(spare)
     }
 
     fn check(&self) -> Result<(), Error> {
         for (what, value) in [("rx_ring", self.rx_ring), ("tx_ring", self.tx_ring)] {
             if !value.is_power_of_two() || !(BURST as u32..=32768).contains(&value) {
-                return Err(Error::BadSize {
-                    what,
-                    value,
-                    rule: "a power of two from 64 to 32768",
-                });
+                return Err(Error::BadSize { what, value, rule: "a power of two from 64 to 32768" });
             }
         }
         let frames = self.frame_count();
         if !(2 * BURST as u32..=1 << 20).contains(&frames) {
-            return Err(Error::BadSize {
-                what: "frames",
-                value: frames,
-                rule: "from 128 to 1048576",
-            });
+            return Err(Error::BadSize { what: "frames", value: frames, rule: "from 128 to 1048576" });
         }
         Ok(())
     }
@@ -141,16 +127,9 @@ impl Port {
             });
         }
         let Some(chunk_size) = chunk_size(interface.mtu) else {
-            return Err(Error::MtuTooLarge {
-                name: interface.name,
-                mtu: interface.mtu,
-                most: largest_mtu(),
-            });
+            return Err(Error::MtuTooLarge { name: interface.name, mtu: interface.mtu, most: largest_mtu() });
         };
-        let membership = options
-            .promiscuous
-            .then(|| Membership::join(interface.ifindex))
-            .transpose()?;
+        let membership = options.promiscuous.then(|| Membership::join(interface.ifindex)).transpose()?;
         let (umem, descs, huge_pages) = create_umem(options, chunk_size)?;
         let (tx, rx, fill, comp) = bind(options, &umem)?;
         let region = region_of(&umem, &descs, chunk_size, rx.fd().as_raw_fd());
@@ -191,12 +170,7 @@ impl Port {
         };
         let mut pool = Pool::new(region);
         rings.refill(&mut pool);
-        Ok(Self::new(
-            Backend::Kernel(Box::new(rings)),
-            pool,
-            identity,
-            granted,
-        ))
+        Ok(Self::new(Backend::Kernel(Box::new(rings)), pool, identity, granted))
     }
 }
 
@@ -209,19 +183,11 @@ fn silence_libxdp() {
 /// At least a burst per system call: fewer strand the rest of a burst until the next call.
 fn raise_budget(rings: &KernelRings) -> Option<u32> {
     let budget = (4 * BURST as u32).min(rings.tx_ring);
-    sys::set_option(rings.as_fd(), libc::SOL_XDP, MAX_TX_SKB_BUDGET, &budget)
-        .ok()
-        .map(|()| budget)
+    sys::set_option(rings.as_fd(), libc::SOL_XDP, MAX_TX_SKB_BUDGET, &budget).ok().map(|()| budget)
 }
 
 fn create_umem(options: &KernelOptions, chunk_size: usize) -> Result<(Umem, Vec<FrameDesc>, bool), Error> {
-    let bad = |what| {
-        move |value: u32| Error::BadSize {
-            what,
-            value,
-            rule: "a power of two",
-        }
-    };
+    let bad = |what| move |value: u32| Error::BadSize { what, value, rule: "a power of two" };
     let fill = options.fill_ring();
     let config = UmemConfig::builder()
         .frame_size(FrameSize::new(chunk_size as u32).map_err(|_| bad("frame size")(chunk_size as u32))?)
@@ -242,9 +208,7 @@ fn create_umem(options: &KernelOptions, chunk_size: usize) -> Result<(Umem, Vec<
         Err(error) => {
             let source = cause(error.source());
             Err(match source.raw_os_error() {
-                Some(libc::ENOBUFS | libc::ENOMEM) => Error::MemoryLocked {
-                    mib: bytes.div_ceil(1 << 20),
-                },
+                Some(libc::ENOBUFS | libc::ENOMEM) => Error::MemoryLocked { mib: bytes.div_ceil(1 << 20) },
                 _ => Error::system("register packet memory with the kernel", source),
             })
         }
@@ -253,13 +217,8 @@ fn create_umem(options: &KernelOptions, chunk_size: usize) -> Result<(Umem, Vec<
 
 /// The system's error behind one of xsk-rs's.
 fn cause(source: Option<&(dyn std::error::Error + 'static)>) -> io::Error {
-    let code = source
-        .and_then(|e| e.downcast_ref::<io::Error>())
-        .and_then(io::Error::raw_os_error);
-    code.map_or_else(
-        || io::Error::other("libxdp gave no reason"),
-        io::Error::from_raw_os_error,
-    )
+    let code = source.and_then(|e| e.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error);
+    code.map_or_else(|| io::Error::other("libxdp gave no reason"), io::Error::from_raw_os_error)
 }
 
 type Queues = (TxQueue, RxQueue, FillQueue, CompQueue);
@@ -285,9 +244,7 @@ fn bind(options: &KernelOptions, umem: &Umem) -> Result<Queues, Error> {
                 });
             }
             Some(libc::ENODEV | libc::ENXIO) => {
-                return Err(Error::NoInterface {
-                    name: options.interface.clone(),
-                });
+                return Err(Error::NoInterface { name: options.interface.clone() });
             }
             Some(libc::EPERM | libc::EACCES) => return Err(Error::system("bind an AF_XDP socket", error)),
             _ if zero_copy => zero_copy = false,
@@ -299,11 +256,7 @@ fn bind(options: &KernelOptions, umem: &Umem) -> Result<Queues, Error> {
 type Created = (TxQueue, RxQueue, Option<(FillQueue, CompQueue)>);
 
 fn try_bind(options: &KernelOptions, umem: &Umem, zero_copy: bool) -> Result<Created, SocketCreateError> {
-    let copy = if zero_copy {
-        BindFlags::XDP_ZEROCOPY
-    } else {
-        BindFlags::XDP_COPY
-    };
+    let copy = if zero_copy { BindFlags::XDP_ZEROCOPY } else { BindFlags::XDP_COPY };
     let mut config = SocketConfig::builder();
     config
         .libxdp_flags(LibxdpFlags::XSK_LIBXDP_FLAGS_INHIBIT_PROG_LOAD)
@@ -316,10 +269,7 @@ fn try_bind(options: &KernelOptions, umem: &Umem, zero_copy: bool) -> Result<Cre
         config.tx_queue_size(size);
     }
     // The name went through `Interface::find`, so it holds no zero byte.
-    let device: Device = options
-        .interface
-        .parse()
-        .unwrap_or_else(|_| Device::new(c"".to_owned()));
+    let device: Device = options.interface.parse().unwrap_or_else(|_| Device::new(c"".to_owned()));
     // SAFETY: `umem` was made for this port alone, so no other socket shares its rings or chunks.
     unsafe { Socket::new(config.build(), umem, &device, options.queue) }
 }
@@ -333,13 +283,7 @@ fn region_of(umem: &Umem, descs: &[FrameDesc], chunk_size: usize, socket: RawFd)
     // behind it. The mapping came from mmap, so its provenance is exposed, unlike that of the slice above.
     let base = std::ptr::with_exposed_provenance_mut(data.addr() - first.addr());
     let base = NonNull::new(base).unwrap_or(NonNull::dangling());
-    Region::Umem {
-        _umem: umem.clone(),
-        base,
-        chunks: descs.len() as u32,
-        chunk_size,
-        socket,
-    }
+    Region::Umem { _umem: umem.clone(), base, chunks: descs.len() as u32, chunk_size, socket }
 }
 
 #[cfg(test)]
@@ -347,12 +291,7 @@ mod tests {
     use super::*;
 
     fn with(rx_ring: u32, tx_ring: u32, frames: Option<u32>) -> KernelOptions {
-        KernelOptions {
-            rx_ring,
-            tx_ring,
-            frames,
-            ..KernelOptions::default()
-        }
+        KernelOptions { rx_ring, tx_ring, frames, ..KernelOptions::default() }
     }
 
     #[test]
@@ -373,17 +312,10 @@ mod tests {
 
     #[test]
     fn sizes_are_checked() {
-        for (rx_ring, tx_ring, frames) in [
-            (0, 64, None),
-            (100, 64, None),
-            (32, 64, None),
-            (64, 65536, None),
-            (64, 64, Some(64)),
-        ] {
-            assert!(
-                with(rx_ring, tx_ring, frames).check().is_err(),
-                "{rx_ring} {tx_ring} {frames:?}"
-            );
+        for (rx_ring, tx_ring, frames) in
+            [(0, 64, None), (100, 64, None), (32, 64, None), (64, 65536, None), (64, 64, Some(64))]
+        {
+            assert!(with(rx_ring, tx_ring, frames).check().is_err(), "{rx_ring} {tx_ring} {frames:?}");
         }
         assert!(KernelOptions::new("eth0", 0).check().is_ok());
     }

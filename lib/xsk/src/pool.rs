@@ -300,15 +300,9 @@ mod tests {
         let index = pool.pop_free().unwrap();
         pool.lend_to_fill(index);
         assert!(pool.complete(HEADROOM).is_none(), "lent to receive, not to send");
-        assert!(
-            pool.receive(HEADROOM, 2048 - HEADROOM + 1).is_none(),
-            "beyond its chunk"
-        );
+        assert!(pool.receive(HEADROOM, 2048 - HEADROOM + 1).is_none(), "beyond its chunk");
         assert!(pool.receive(HEADROOM, usize::MAX).is_none());
-        assert!(
-            pool.receive(4 * 2048 + HEADROOM, 60).is_none(),
-            "beyond the region"
-        );
+        assert!(pool.receive(4 * 2048 + HEADROOM, 60).is_none(), "beyond the region");
         assert!(pool.receive(usize::MAX, 60).is_none());
         assert_eq!(pool.anomalies.bad_descriptors, 6);
         let frame = pool.receive(HEADROOM, 60).unwrap();
@@ -317,11 +311,7 @@ mod tests {
         pool.lend_to_tx(frame);
         assert_eq!(pool.lent_bytes(HEADROOM, 60).len(), 60);
         assert!(pool.lent_bytes(HEADROOM, 2048).is_empty());
-        assert_eq!(
-            pool.complete(HEADROOM + 17),
-            Some(0),
-            "an address anywhere in the chunk names it"
-        );
+        assert_eq!(pool.complete(HEADROOM + 17), Some(0), "an address anywhere in the chunk names it");
         assert!(pool.complete(HEADROOM).is_none(), "completed twice");
         pool.push_free(0);
         assert_eq!(pool.ledger(), pool.audit());

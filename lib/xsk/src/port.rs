@@ -44,12 +44,7 @@ pub struct Port {
 
 impl Port {
     pub(crate) fn new(backend: Backend, pool: Pool, identity: Identity, granted: Granted) -> Self {
-        Self {
-            backend,
-            pool,
-            identity,
-            granted,
-        }
+        Self { backend, pool, identity, granted }
     }
 
     /// Takes up to `max` received packets and appends them; gives how many.
@@ -90,9 +85,7 @@ impl Port {
             Backend::Kernel(rings) => rings.submit(&mut self.pool, frames),
             Backend::Memory(rings) => {
                 let count = rings.tx_room().min(frames.len());
-                frames
-                    .drain(..count)
-                    .for_each(|frame| rings.submit(&mut self.pool, frame));
+                frames.drain(..count).for_each(|frame| rings.submit(&mut self.pool, frame));
                 count
             }
         };

@@ -95,25 +95,15 @@ pub(crate) struct Heap {
 impl Heap {
     /// Allocates; `chunks` is not 0 and `chunk_size` a power of two of at most 4096.
     pub(crate) fn new(chunks: u32, chunk_size: usize) -> Self {
-        assert!(
-            chunks > 0 && chunk_size.is_power_of_two() && chunk_size <= 4096,
-            "chunk geometry"
-        );
+        assert!(chunks > 0 && chunk_size.is_power_of_two() && chunk_size <= 4096, "chunk geometry");
         let size = chunks as usize * chunk_size;
         let Ok(layout) = Layout::from_size_align(size, 4096) else {
             unreachable!("at most 2^44 bytes, aligned to a page")
         };
         // SAFETY: the size is not 0 (asserted above).
         let pointer = unsafe { alloc_zeroed(layout) };
-        let Some(base) = NonNull::new(pointer) else {
-            handle_alloc_error(layout)
-        };
-        Self {
-            base,
-            layout,
-            chunks,
-            chunk_size,
-        }
+        let Some(base) = NonNull::new(pointer) else { handle_alloc_error(layout) };
+        Self { base, layout, chunks, chunk_size }
     }
 }
 

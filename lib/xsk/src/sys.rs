@@ -15,11 +15,7 @@ unsafe impl Plain for u32 {}
 unsafe impl Plain for libc::packet_mreq {}
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// socket(2), close-on-exec.
@@ -34,13 +30,7 @@ pub(crate) fn socket(domain: libc::c_int, kind: libc::c_int) -> io::Result<Owned
 pub(crate) fn set_option<T: Plain>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
     // SAFETY: the pointer and length describe `value`, which the kernel only reads.
     let result = unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            level,
-            name,
-            std::ptr::from_ref(value).cast(),
-            size_of::<T>() as u32,
-        )
+        libc::setsockopt(fd.as_raw_fd(), level, name, std::ptr::from_ref(value).cast(), size_of::<T>() as u32)
     };
     check(result).map(drop)
 }
@@ -50,15 +40,7 @@ pub(crate) fn get_option<T: Plain>(fd: BorrowedFd<'_>, level: i32, name: i32) ->
     let mut value = MaybeUninit::<T>::zeroed();
     let mut len = size_of::<T>() as libc::socklen_t;
     // SAFETY: the pointer and length describe `value`; the kernel writes at most `len` bytes there.
-    check(unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            level,
-            name,
-            value.as_mut_ptr().cast(),
-            &raw mut len,
-        )
-    })?;
+    check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut len) })?;
     // SAFETY: zeroed before, and `T: Plain` has no invalid bit pattern.
     Ok(unsafe { value.assume_init() })
 }
@@ -67,21 +49,9 @@ pub(crate) fn get_option<T: Plain>(fd: BorrowedFd<'_>, level: i32, name: i32) ->
 #[inline]
 pub(crate) fn kick_tx(fd: BorrowedFd<'_>) -> Result<(), i32> {
     // SAFETY: null buffers of length 0.
-    let result = unsafe {
-        libc::sendto(
-            fd.as_raw_fd(),
-            std::ptr::null(),
-            0,
-            libc::MSG_DONTWAIT,
-            std::ptr::null(),
-            0,
-        )
-    };
-    if result >= 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error().raw_os_error().unwrap_or(0))
-    }
+    let result =
+        unsafe { libc::sendto(fd.as_raw_fd(), std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0) };
+    if result >= 0 { Ok(()) } else { Err(io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
 }
 
 /// recvfrom(2) without data: makes a driver look at an AF_XDP socket's fill ring. It fails when it has nothing
@@ -170,10 +140,7 @@ struct Channels {
 pub(crate) fn rx_channels(fd: BorrowedFd<'_>, name: &str) -> io::Result<u32> {
     const SIOCETHTOOL: libc::Ioctl = 0x8946;
     const ETHTOOL_GCHANNELS: u32 = 0x3c;
-    let mut channels = Channels {
-        cmd: ETHTOOL_GCHANNELS,
-        ..Channels::default()
-    };
+    let mut channels = Channels { cmd: ETHTOOL_GCHANNELS, ..Channels::default() };
     let mut request = request(name).ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
     request.ifr_ifru.ifru_data = (&raw mut channels).cast();
     // SAFETY: SIOCETHTOOL with this command reads and writes one `ethtool_channels` behind `ifru_data`, which

@@ -1,4 +1,5 @@
 //! Frames are conserved: a memory port under random use, against a model of what it should hold.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 use std::collections::VecDeque;
 
@@ -6,12 +7,7 @@ use proptest::prelude::*;
 use sterna_xsk::{BURST, Frame, MemoryOptions, Port, Wire, cycling_port, memory_port};
 
 fn small(frames: u32) -> MemoryOptions {
-    MemoryOptions {
-        frames,
-        rx_ring: 16,
-        tx_ring: 16,
-        ..MemoryOptions::default()
-    }
+    MemoryOptions { frames, rx_ring: 16, tx_ring: 16, ..MemoryOptions::default() }
 }
 
 fn packet(number: u32, len: usize) -> Vec<u8> {
@@ -116,11 +112,7 @@ impl Bench {
             }
             Step::TransmitElsewhere { count } => {
                 let (mut frames, contents) = self.take(count);
-                assert_eq!(
-                    self.other.transmit(&mut frames),
-                    0,
-                    "foreign frames are never sent"
-                );
+                assert_eq!(self.other.transmit(&mut frames), 0, "foreign frames are never sent");
                 self.held.extend(frames.into_iter().zip(contents));
             }
             Step::Kick => self.kick(),
@@ -280,10 +272,7 @@ fn lengths_stay_within_the_frame() {
 
 #[test]
 fn large_mtu_takes_large_frames() {
-    let (port, wire) = memory_port(&MemoryOptions {
-        mtu: 3000,
-        ..small(4)
-    });
+    let (port, wire) = memory_port(&MemoryOptions { mtu: 3000, ..small(4) });
     assert_eq!(port.granted().frame_size, 4096);
     assert!(wire.inject(&[1; 3018]));
 }
@@ -331,10 +320,7 @@ fn foreign_and_runt_frames_are_counted() {
     other.release(&mut frames);
     port.maintain();
     assert_eq!(other.anomalies().foreign_frames, 3);
-    assert_eq!(
-        (port.anomalies().runt_frames, port.anomalies().dropped_frames),
-        (1, 1)
-    );
+    assert_eq!((port.anomalies().runt_frames, port.anomalies().dropped_frames), (1, 1));
     assert_eq!(port.ledger().held_by_app + other.ledger().held_by_app, 0);
 }
 
@@ -382,8 +368,7 @@ fn cycle_gives_the_same_packets_in_turn() {
             seen += 1;
         }
         port.fresh(&mut out, frames.len());
-        out.iter_mut()
-            .for_each(|frame| assert!(frame.write(&[0xee; 100])));
+        out.iter_mut().for_each(|frame| assert!(frame.write(&[0xee; 100])));
         assert_eq!(port.transmit(&mut out), frames.len());
         port.release(&mut frames);
         port.kick();

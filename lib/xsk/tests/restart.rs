@@ -1,4 +1,5 @@
 //! Workers that are killed and come back: the pinned link keeps agents' packets from leaving in the clear.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 mod lab;
 
@@ -25,22 +26,14 @@ impl Worker {
     fn start(lab: &Lab, pins: &Path, to: [u8; 6]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "worker_child", "--nocapture"])
-            .env(
-                "STERNA_XSK_NAMESPACE",
-                format!("/run/netns/{}", lab.name(GATEWAY)),
-            )
+            .env("STERNA_XSK_NAMESPACE", format!("/run/netns/{}", lab.name(GATEWAY)))
             .env("STERNA_XSK_PINS", pins)
             .env("STERNA_XSK_TO", to.map(|byte| format!("{byte:02x}")).join(":"))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map_while(Result::ok);
-        assert!(
-            lines.any(|line| line.contains("worker is ready")),
-            "the worker did not start"
-        );
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("worker is ready")), "the worker did not start");
         Self(child)
     }
 
@@ -71,11 +64,7 @@ fn worker_child() {
         .map(|b| u8::from_str_radix(b, 16).unwrap())
         .collect();
     lab::enter(&namespace);
-    let specs = ["g0", "g1"].map(|name| PortSpec {
-        name: name.into(),
-        side: Side::Eid,
-        queues: 1,
-    });
+    let specs = ["g0", "g1"].map(|name| PortSpec { name: name.into(), side: Side::Eid, queues: 1 });
     let mut steering = Steering::load(&specs, Some(&pins)).unwrap();
     let ports = ["g0", "g1"].map(|name| Port::open(&options(name, 0)).unwrap());
     for (index, port) in ports.iter().enumerate() {
@@ -95,10 +84,7 @@ fn let_the_kernel_route(lab: &Lab, far: [u8; 6]) {
     let far = far.map(|byte| format!("{byte:02x}")).join(":");
     lab.ip(GATEWAY, "addr add 10.8.0.1/24 dev g0");
     lab.ip(GATEWAY, "addr add 10.9.0.1/24 dev g1");
-    lab.ip(
-        GATEWAY,
-        &format!("neigh add 10.9.0.2 lladdr {far} dev g1 nud permanent"),
-    );
+    lab.ip(GATEWAY, &format!("neigh add 10.9.0.2 lladdr {far} dev g1 nud permanent"));
     for setting in ["ip_forward=1", "conf.all.rp_filter=0", "conf.g0.rp_filter=0"] {
         lab.run(GATEWAY, "sysctl", &["-q", "-w", &format!("net.ipv4.{setting}")]);
     }
@@ -110,9 +96,7 @@ fn exchange(sender: &mut Sender, far: &mut Port, count: usize, by: u8) -> BTreeS
     let mut left = count;
     while left > 0 {
         left -= sender.send(left.min(16));
-        drain(far, Duration::from_millis(2), |bytes| {
-            assert!(arrived.insert(check(bytes, by)))
-        });
+        drain(far, Duration::from_millis(2), |bytes| assert!(arrived.insert(check(bytes, by))));
     }
     drain(far, QUIET, |bytes| assert!(arrived.insert(check(bytes, by))));
     arrived
@@ -146,11 +130,7 @@ fn a_killed_worker_fails_closed_and_the_next_takes_over() {
             check(bytes, BY_WORKER);
         });
         let leaked = exchange(&mut sender, &mut far, 500, BY_KERNEL);
-        assert!(
-            leaked.is_empty(),
-            "round {round}: {} packets left in the clear",
-            leaked.len()
-        );
+        assert!(leaked.is_empty(), "round {round}: {} packets left in the clear", leaked.len());
 
         // Started in the middle of traffic: nothing may be the kernel's at any moment.
         worker = std::thread::scope(|scope| {
@@ -160,27 +140,15 @@ fn a_killed_worker_fails_closed_and_the_next_takes_over() {
             }
             starting.join().unwrap()
         });
-        assert_eq!(
-            exchange(&mut sender, &mut far, 500, BY_WORKER).len(),
-            500,
-            "round {round}"
-        );
-        assert_eq!(
-            std::fs::metadata(&pin).unwrap().ino(),
-            inode,
-            "the same link, with a new program"
-        );
+        assert_eq!(exchange(&mut sender, &mut far, 500, BY_WORKER).len(), 500, "round {round}");
+        assert_eq!(std::fs::metadata(&pin).unwrap().ino(), inode, "the same link, with a new program");
     }
 
     worker.kill();
     Steering::unpin(&pins).unwrap();
     Steering::unpin(&pins).unwrap();
     assert!(!pins.exists());
-    assert_eq!(
-        exchange(&mut sender, &mut far, 100, BY_KERNEL).len(),
-        100,
-        "unpinned: the kernel's again"
-    );
+    assert_eq!(exchange(&mut sender, &mut far, 100, BY_KERNEL).len(), 100, "unpinned: the kernel's again");
     assert_eq!(sender.lost, 0);
     balanced(&mut sender.port);
     balanced(&mut far);
@@ -199,11 +167,7 @@ fn stale_pins_are_replaced() {
         lab.inside(GATEWAY, || {
             let specs: Vec<PortSpec> = names
                 .iter()
-                .map(|name| PortSpec {
-                    name: (*name).into(),
-                    side: Side::Eid,
-                    queues: 1,
-                })
+                .map(|name| PortSpec { name: (*name).into(), side: Side::Eid, queues: 1 })
                 .collect();
             let mut steering = Steering::load(&specs, Some(&pins)).unwrap();
             steering.attach(false).unwrap();

@@ -1,5 +1,6 @@
 //! What the XDP program decides, frame by frame, run by the kernel itself (BPF_PROG_TEST_RUN) on the loopback
 //! interface of a namespace. The frames are built by etherparse or by hand, never by our own code.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 mod lab;
 
@@ -123,67 +124,19 @@ fn rloc_side() -> Vec<Fixture> {
         ("lisp v4", own.clone(), "socket_lisp"),
         ("lisp v6", own6.clone(), "socket_lisp"),
         ("lisp v4, df", fragment(own.clone(), 0x4000), "socket_lisp"),
-        (
-            "lisp v4 with options",
-            with_options(own.clone(), 2),
-            "socket_lisp",
-        ),
-        (
-            "lisp v4 with most options",
-            with_options(own.clone(), 10),
-            "socket_lisp",
-        ),
+        ("lisp v4 with options", with_options(own.clone(), 2), "socket_lisp"),
+        ("lisp v4 with most options", with_options(own.clone(), 10), "socket_lisp"),
         ("lisp v4 in a vlan", tagged(own.clone(), 0x8100), "socket_lisp"),
-        (
-            "lisp v4 to the group mac",
-            v4_udp(GROUP_MAC, OWN4, 4341),
-            "socket_lisp",
-        ),
-        (
-            "lisp v6 behind hop-by-hop",
-            extended(own6.clone(), &[(0, 0)]),
-            "socket_lisp",
-        ),
-        (
-            "lisp v6 behind three",
-            extended(own6.clone(), &[(0, 1), (43, 2), (60, 0)]),
-            "socket_lisp",
-        ),
-        (
-            "lisp v6 behind six",
-            extended(own6.clone(), &[(60, 0); 6]),
-            "socket_lisp",
-        ),
-        (
-            "lisp v6 behind seven",
-            extended(own6.clone(), &[(60, 0); 7]),
-            "kernel_local",
-        ),
-        (
-            "lisp v6 behind a long one",
-            extended(own6.clone(), &[(60, 100)]),
-            "socket_lisp",
-        ),
-        (
-            "v6 extension cut off",
-            cut(extended(own6.clone(), &[(60, 0)]), 55),
-            "kernel_malformed",
-        ),
-        (
-            "v6 extension beyond the end",
-            cut(extended(own6.clone(), &[(60, 9)]), 70),
-            "kernel_malformed",
-        ),
-        (
-            "v6 fragment",
-            extended(own6.clone(), &[(44, 0)]),
-            "kernel_fragment",
-        ),
-        (
-            "v6 fragment behind hop-by-hop",
-            extended(own6.clone(), &[(0, 0), (44, 0)]),
-            "kernel_fragment",
-        ),
+        ("lisp v4 to the group mac", v4_udp(GROUP_MAC, OWN4, 4341), "socket_lisp"),
+        ("lisp v6 behind hop-by-hop", extended(own6.clone(), &[(0, 0)]), "socket_lisp"),
+        ("lisp v6 behind three", extended(own6.clone(), &[(0, 1), (43, 2), (60, 0)]), "socket_lisp"),
+        ("lisp v6 behind six", extended(own6.clone(), &[(60, 0); 6]), "socket_lisp"),
+        ("lisp v6 behind seven", extended(own6.clone(), &[(60, 0); 7]), "kernel_local"),
+        ("lisp v6 behind a long one", extended(own6.clone(), &[(60, 100)]), "socket_lisp"),
+        ("v6 extension cut off", cut(extended(own6.clone(), &[(60, 0)]), 55), "kernel_malformed"),
+        ("v6 extension beyond the end", cut(extended(own6.clone(), &[(60, 9)]), 70), "kernel_malformed"),
+        ("v6 fragment", extended(own6.clone(), &[(44, 0)]), "kernel_fragment"),
+        ("v6 fragment behind hop-by-hop", extended(own6.clone(), &[(0, 0), (44, 0)]), "kernel_fragment"),
         ("first fragment", fragment(own.clone(), 0x2000), "kernel_fragment"),
         ("later fragment", fragment(own.clone(), 0x0001), "kernel_fragment"),
         ("lisp control v4", v4_udp(PORT_MAC, OWN4, 4342), "kernel_local"),
@@ -192,38 +145,14 @@ fn rloc_side() -> Vec<Fixture> {
         ("ping6", v6_icmp(PORT_MAC, 128), "kernel_local"),
         ("neighbour solicitation", v6_icmp(PORT_MAC, 135), "kernel_local"),
         ("arp", arp([0xff; 6]), "kernel_not_ip"),
-        (
-            "lisp for another address",
-            v4_udp(PORT_MAC, FAR4, 4341),
-            "kernel_other_address",
-        ),
-        (
-            "lisp for another v6 address",
-            v6_udp(PORT_MAC, FAR6, 4341),
-            "kernel_other_address",
-        ),
-        (
-            "lisp for another mac",
-            v4_udp(OTHER_MAC, OWN4, 4341),
-            "kernel_other_mac",
-        ),
+        ("lisp for another address", v4_udp(PORT_MAC, FAR4, 4341), "kernel_other_address"),
+        ("lisp for another v6 address", v6_udp(PORT_MAC, FAR6, 4341), "kernel_other_address"),
+        ("lisp for another mac", v4_udp(OTHER_MAC, OWN4, 4341), "kernel_other_mac"),
         ("broadcast", v4_udp([0xff; 6], OWN4, 4341), "kernel_multicast"),
-        (
-            "two tags",
-            tagged(tagged(own.clone(), 0x8100), 0x8100),
-            "kernel_tags",
-        ),
+        ("two tags", tagged(tagged(own.clone(), 0x8100), 0x8100), "kernel_tags"),
         ("802.1ad", tagged(own.clone(), 0x88a8), "kernel_tags"),
-        (
-            "802.1ad under 802.1q",
-            tagged(tagged(own.clone(), 0x88a8), 0x8100),
-            "kernel_tags",
-        ),
-        (
-            "tag cut off",
-            cut(tagged(own.clone(), 0x8100), 16),
-            "kernel_malformed",
-        ),
+        ("802.1ad under 802.1q", tagged(tagged(own.clone(), 0x88a8), 0x8100), "kernel_tags"),
+        ("tag cut off", cut(tagged(own.clone(), 0x8100), 16), "kernel_malformed"),
         ("ipv4 cut off", cut(own.clone(), 33), "kernel_malformed"),
         ("udp cut off", cut(own.clone(), 41), "kernel_malformed"),
         ("ipv6 cut off", cut(own6.clone(), 53), "kernel_malformed"),
@@ -238,71 +167,27 @@ fn eid_side() -> Vec<Fixture> {
     vec![
         ("arp request", arp([0xff; 6]), "socket_neighbour"),
         ("arp reply", arp(PORT_MAC), "socket_neighbour"),
-        (
-            "arp in a vlan",
-            tagged(arp([0xff; 6]), 0x8100),
-            "socket_neighbour",
-        ),
-        (
-            "router solicitation",
-            v6_icmp([0x33, 0x33, 0, 0, 0, 2], 133),
-            "socket_neighbour",
-        ),
-        (
-            "neighbour solicitation",
-            v6_icmp([0x33, 0x33, 0xff, 0, 0, 1], 135),
-            "socket_neighbour",
-        ),
+        ("arp in a vlan", tagged(arp([0xff; 6]), 0x8100), "socket_neighbour"),
+        ("router solicitation", v6_icmp([0x33, 0x33, 0, 0, 0, 2], 133), "socket_neighbour"),
+        ("neighbour solicitation", v6_icmp([0x33, 0x33, 0xff, 0, 0, 1], 135), "socket_neighbour"),
         ("redirect", v6_icmp(PORT_MAC, 137), "socket_neighbour"),
         ("echo request to us", v6_icmp(PORT_MAC, 128), "kernel_local"),
-        (
-            "mld report",
-            v6_icmp([0x33, 0x33, 0, 0, 0, 0x16], 143),
-            "kernel_multicast",
-        ),
+        ("mld report", v6_icmp([0x33, 0x33, 0, 0, 0, 0x16], 143), "kernel_multicast"),
         ("transit v4", transit.clone(), "socket_transit"),
-        (
-            "transit v4 to the group mac",
-            v4_udp(GROUP_MAC, FAR4, 53),
-            "socket_transit",
-        ),
-        (
-            "transit v4 in a vlan",
-            tagged(transit.clone(), 0x8100),
-            "socket_transit",
-        ),
-        (
-            "transit v4 fragment",
-            fragment(transit.clone(), 0x2001),
-            "socket_transit",
-        ),
+        ("transit v4 to the group mac", v4_udp(GROUP_MAC, FAR4, 53), "socket_transit"),
+        ("transit v4 in a vlan", tagged(transit.clone(), 0x8100), "socket_transit"),
+        ("transit v4 fragment", fragment(transit.clone(), 0x2001), "socket_transit"),
         ("transit v4 tcp", v4_tcp(GROUP_MAC, FAR4), "socket_transit"),
         ("transit v6", v6_udp(GROUP_MAC, FAR6, 53), "socket_transit"),
-        (
-            "transit v6 extended",
-            extended(v6_udp(GROUP_MAC, FAR6, 53), &[(0, 0), (44, 0)]),
-            "socket_transit",
-        ),
+        ("transit v6 extended", extended(v6_udp(GROUP_MAC, FAR6, 53), &[(0, 0), (44, 0)]), "socket_transit"),
         ("transit to 4341", v4_udp(PORT_MAC, FAR4, 4341), "socket_transit"),
         ("ssh to us", v4_tcp(PORT_MAC, OWN4), "kernel_local"),
         ("v6 to us", v6_udp(PORT_MAC, OWN6, 53), "kernel_local"),
-        (
-            "lisp to us from an agent",
-            v4_udp(PORT_MAC, OWN4, 4341),
-            "kernel_local",
-        ),
+        ("lisp to us from an agent", v4_udp(PORT_MAC, OWN4, 4341), "kernel_local"),
         ("for another mac", v4_udp(OTHER_MAC, FAR4, 53), "kernel_other_mac"),
-        (
-            "dhcp broadcast",
-            v4_udp([0xff; 6], [255; 4], 67),
-            "kernel_multicast",
-        ),
+        ("dhcp broadcast", v4_udp([0xff; 6], [255; 4], 67), "kernel_multicast"),
         ("lldp", cut(vec![0x88; 60], 60), "kernel_not_ip"),
-        (
-            "two tags",
-            tagged(tagged(transit.clone(), 0x8100), 0x8100),
-            "kernel_tags",
-        ),
+        ("two tags", tagged(tagged(transit.clone(), 0x8100), 0x8100), "kernel_tags"),
         ("ipv4 cut off", cut(transit.clone(), 20), "kernel_malformed"),
         ("version 6 as ipv4", version(transit, 0x60), "kernel_malformed"),
     ]
@@ -311,58 +196,22 @@ fn eid_side() -> Vec<Fixture> {
 fn both_sides() -> Vec<Fixture> {
     vec![
         ("lisp", v4_udp(PORT_MAC, OWN4, 4341), "socket_lisp"),
-        (
-            "tagged lisp",
-            tagged(v6_udp(PORT_MAC, OWN6, 4341), 0x8100),
-            "socket_lisp",
-        ),
+        ("tagged lisp", tagged(v6_udp(PORT_MAC, OWN6, 4341), 0x8100), "socket_lisp"),
         ("untagged arp", arp([0xff; 6]), "kernel_not_ip"),
         ("tagged arp", tagged(arp([0xff; 6]), 0x8100), "socket_neighbour"),
-        (
-            "untagged transit",
-            v4_udp(PORT_MAC, FAR4, 53),
-            "kernel_other_address",
-        ),
-        (
-            "tagged transit",
-            tagged(v4_udp(GROUP_MAC, FAR4, 53), 0x8100),
-            "socket_transit",
-        ),
-        (
-            "tagged transit v6",
-            tagged(v6_udp(GROUP_MAC, FAR6, 53), 0x8100),
-            "socket_transit",
-        ),
-        (
-            "tagged ssh to us",
-            tagged(v4_tcp(PORT_MAC, OWN4), 0x8100),
-            "kernel_local",
-        ),
-        (
-            "tagged neighbour solicitation",
-            tagged(v6_icmp(PORT_MAC, 135), 0x8100),
-            "socket_neighbour",
-        ),
-        (
-            "untagged neighbour solicitation",
-            v6_icmp(PORT_MAC, 135),
-            "kernel_local",
-        ),
+        ("untagged transit", v4_udp(PORT_MAC, FAR4, 53), "kernel_other_address"),
+        ("tagged transit", tagged(v4_udp(GROUP_MAC, FAR4, 53), 0x8100), "socket_transit"),
+        ("tagged transit v6", tagged(v6_udp(GROUP_MAC, FAR6, 53), 0x8100), "socket_transit"),
+        ("tagged ssh to us", tagged(v4_tcp(PORT_MAC, OWN4), 0x8100), "kernel_local"),
+        ("tagged neighbour solicitation", tagged(v6_icmp(PORT_MAC, 135), 0x8100), "socket_neighbour"),
+        ("untagged neighbour solicitation", v6_icmp(PORT_MAC, 135), "kernel_local"),
     ]
 }
 
 //------------ Judge -----------------------------------------------------------------------------------------
 
 fn load(side: Side) -> Steering {
-    let steering = Steering::load(
-        &[PortSpec {
-            name: "lo".into(),
-            side,
-            queues: 1,
-        }],
-        None,
-    )
-    .unwrap();
+    let steering = Steering::load(&[PortSpec { name: "lo".into(), side, queues: 1 }], None).unwrap();
     steering.add_local(Ipv4Addr::from(OWN4).into()).unwrap();
     steering.add_local(Ipv6Addr::from(OWN6).into()).unwrap();
     steering.add_mac(0, GROUP_MAC).unwrap();
@@ -392,28 +241,18 @@ fn expected_action(verdict: &str) -> Action {
 fn run(side: Side, fixtures: &[Fixture], miss_of: impl Fn(&str) -> &'static str) {
     // With a worker.
     let steering = load(side);
-    let options = KernelOptions {
-        promiscuous: false,
-        ..KernelOptions::new("lo", 0)
-    };
+    let options = KernelOptions { promiscuous: false, ..KernelOptions::new("lo", 0) };
     let port = Port::open(&options).unwrap();
     steering.register(0, 0, port.wait_fd().unwrap()).unwrap();
     for (name, frame, verdict) in fixtures {
         let (action, raised) = judge(&steering, frame);
-        assert_eq!(
-            (action, &raised[..]),
-            (expected_action(verdict), &[*verdict][..]),
-            "{side:?}: {name}"
-        );
+        assert_eq!((action, &raised[..]), (expected_action(verdict), &[*verdict][..]), "{side:?}: {name}");
     }
     // The worker is gone: what was its is dropped or the kernel's; the rest is as before.
+    steering.unregister(0, 0).unwrap();
     drop(port);
     for (name, frame, verdict) in fixtures {
-        let verdict = if verdict.starts_with("socket") {
-            miss_of(verdict)
-        } else {
-            verdict
-        };
+        let verdict = if verdict.starts_with("socket") { miss_of(verdict) } else { verdict };
         let (action, raised) = judge(&steering, frame);
         assert_eq!(
             (action, &raised[..]),
@@ -424,11 +263,7 @@ fn run(side: Side, fixtures: &[Fixture], miss_of: impl Fn(&str) -> &'static str)
 }
 
 fn miss(verdict: &str) -> &'static str {
-    if verdict == "socket_lisp" {
-        "kernel_no_worker"
-    } else {
-        "drop_no_worker"
-    }
+    if verdict == "socket_lisp" { "kernel_no_worker" } else { "drop_no_worker" }
 }
 
 #[test]
@@ -471,11 +306,9 @@ fn no_frame_escapes_the_counters() {
     let Some(lab) = Lab::new(1) else { return };
     lab.inside(0, || {
         // Every frame of every table, cut at every length the kernel accepts, meets exactly one verdict.
-        for (side, fixtures) in [
-            (Side::Eid, eid_side()),
-            (Side::Rloc, rloc_side()),
-            (Side::Both, both_sides()),
-        ] {
+        for (side, fixtures) in
+            [(Side::Eid, eid_side()), (Side::Rloc, rloc_side()), (Side::Both, both_sides())]
+        {
             let steering = load(side);
             let mut sent = 0;
             for (_, frame, _) in fixtures {

@@ -1,4 +1,5 @@
 //! Ports over the kernel: veth pairs between namespaces, copy mode.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 mod lab;
 
@@ -44,10 +45,7 @@ fn forwards_frames_unharmed_and_loses_none() {
         far.receive(&mut frames, BURST);
         for frame in &frames {
             let number = check(frame.bytes(), 64);
-            assert!(
-                number >= next,
-                "packet {number} after packet {next}: out of order or twice"
-            );
+            assert!(number >= next, "packet {number} after packet {next}: out of order or twice");
             next = number + 1;
             received += 1;
         }
@@ -55,23 +53,12 @@ fn forwards_frames_unharmed_and_loses_none() {
         far.maintain();
     }
     // Every packet was received or counted as lost in the moment it was lost.
-    println!(
-        "{received} received, {} + {} counted lost",
-        sender.lost, forwarder.lost
-    );
+    println!("{received} received, {} + {} counted lost", sender.lost, forwarder.lost);
     assert!(received >= COUNT - COUNT / 100);
-    for port in [
-        &mut sender.port,
-        &mut forwarder.from,
-        &mut forwarder.into,
-        &mut far,
-    ] {
+    for port in [&mut sender.port, &mut forwarder.from, &mut forwarder.into, &mut far] {
         balanced(port);
     }
-    let transit = steering
-        .port_verdicts(0)
-        .into_iter()
-        .find(|(name, _)| *name == "socket_transit");
+    let transit = steering.port_verdicts(0).into_iter().find(|(name, _)| *name == "socket_transit");
     assert_eq!(transit.unwrap().1, u64::from(COUNT) - sender.lost);
 }
 
@@ -80,18 +67,9 @@ fn full_rings_lose_packets_but_no_frames() {
     let Some(lab) = Lab::new(2) else { return };
     wire_up(&lab, 1);
     let (steering, mut port) = lab.inside(GATEWAY, || {
-        let specs = [PortSpec {
-            name: "g0".into(),
-            side: Side::Eid,
-            queues: 1,
-        }];
+        let specs = [PortSpec { name: "g0".into(), side: Side::Eid, queues: 1 }];
         let mut steering = Steering::load(&specs, None).unwrap();
-        let small = KernelOptions {
-            rx_ring: 64,
-            tx_ring: 64,
-            frames: Some(512),
-            ..options("g0", 0)
-        };
+        let small = KernelOptions { rx_ring: 64, tx_ring: 64, frames: Some(512), ..options("g0", 0) };
         let port = Port::open(&small).unwrap();
         steering.register(0, 0, port.wait_fd().unwrap()).unwrap();
         steering.attach(false).unwrap();
@@ -111,12 +89,8 @@ fn full_rings_lose_packets_but_no_frames() {
         check(bytes, 64);
         received += 1;
     });
-    let redirected = steering
-        .verdict_counters()
-        .iter()
-        .find(|(name, _)| *name == "socket_transit")
-        .unwrap()
-        .1;
+    let redirected =
+        steering.verdict_counters().iter().find(|(name, _)| *name == "socket_transit").unwrap().1;
     assert_eq!(received + refused, redirected, "{statistics:?}");
     balanced(&mut port);
     // And it goes on.
@@ -136,9 +110,7 @@ fn full_rings_lose_packets_but_no_frames() {
 fn full_tx_ring(port: &mut Port) {
     let mut frames = Vec::new();
     assert_eq!(port.fresh(&mut frames, 150), 150);
-    frames
-        .iter_mut()
-        .for_each(|frame| assert!(frame.write(&packet(1, [2, 0, 0, 0, 0, 1]))));
+    frames.iter_mut().for_each(|frame| assert!(frame.write(&packet(1, [2, 0, 0, 0, 0, 1]))));
     assert_eq!(port.transmit(&mut frames), 64);
     assert_eq!(frames.len(), 86);
     assert_eq!(port.transmit(&mut frames), 0);
@@ -174,10 +146,7 @@ fn a_link_that_goes_down_comes_back() {
     let mut numbers = BTreeSet::new();
     drain(&mut far, QUIET, |bytes| assert!(numbers.insert(check(bytes, 64))));
     // The kernel may drop what it took just when carrier returned; the last ten must be there.
-    assert!(
-        numbers.len() >= 20 && (20..30).all(|number| numbers.contains(&number)),
-        "{numbers:?}"
-    );
+    assert!(numbers.len() >= 20 && (20..30).all(|number| numbers.contains(&number)), "{numbers:?}");
     balanced(&mut sender.port);
     balanced(&mut far);
 
@@ -193,11 +162,7 @@ fn each_queue_has_its_own_socket() {
     let Some(lab) = Lab::new(2) else { return };
     wire_up(&lab, 2);
     let (steering, mut ports) = lab.inside(GATEWAY, || {
-        let spec = |name: &str| PortSpec {
-            name: name.into(),
-            side: Side::Eid,
-            queues: 2,
-        };
+        let spec = |name: &str| PortSpec { name: name.into(), side: Side::Eid, queues: 2 };
         let mut steering = Steering::load(&[spec("g1"), spec("g0")], None).unwrap();
         let mut ports = Vec::new();
         for (index, name) in ["g1", "g0"].into_iter().enumerate() {
@@ -208,14 +173,7 @@ fn each_queue_has_its_own_socket() {
             }
         }
         steering.attach(false).unwrap();
-        assert!(matches!(
-            Port::open(&options("g0", 2)),
-            Err(Error::NoQueue {
-                queues: 2,
-                queue: 2,
-                ..
-            })
-        ));
+        assert!(matches!(Port::open(&options("g0", 2)), Err(Error::NoQueue { queues: 2, queue: 2, .. })));
         (steering, ports)
     });
     assert!(matches!(
@@ -232,11 +190,7 @@ fn each_queue_has_its_own_socket() {
                 check(bytes, 64);
                 got += 1;
             });
-            assert_eq!(
-                got,
-                if index == expected { 50 } else { 0 },
-                "{interface} queue {queue} at {index}"
-            );
+            assert_eq!(got, if index == expected { 50 } else { 0 }, "{interface} queue {queue} at {index}");
         }
         balanced(&mut sender.port);
     }
@@ -250,14 +204,7 @@ fn a_closed_socket_is_counted_by_side() {
     let (steering, mut ports) = steer(&lab, GATEWAY, &["g0"], Side::Eid);
     let port = ports.remove(0);
     let mut sender = sender(&lab, port.mac());
-    let count = |name: &str| {
-        steering
-            .verdict_counters()
-            .into_iter()
-            .find(|(n, _)| *n == name)
-            .unwrap()
-            .1
-    };
+    let count = |name: &str| steering.verdict_counters().into_iter().find(|(n, _)| *n == name).unwrap().1;
     sender.send(20);
     assert_eq!((count("socket_transit"), count("drop_no_worker")), (20, 0));
     steering.unregister(0, 0).unwrap();
@@ -276,10 +223,7 @@ fn a_closed_socket_is_counted_by_side() {
     }
     let so_far = (count("socket_transit"), count("drop_no_worker"));
     sender.send(20);
-    assert_eq!(
-        (count("socket_transit"), count("drop_no_worker")),
-        (so_far.0, so_far.1 + 20)
-    );
+    assert_eq!((count("socket_transit"), count("drop_no_worker")), (so_far.0, so_far.1 + 20));
     balanced(&mut sender.port);
 }
 
@@ -292,10 +236,7 @@ fn a_sleeper_wakes_for_a_packet() {
     let mut far = far.remove(0);
     let mut sender = sender(&lab, far.mac());
     let sleep = |far: &Port, milliseconds: i64| {
-        let limit = Timespec {
-            tv_sec: 0,
-            tv_nsec: milliseconds * 1_000_000,
-        };
+        let limit = Timespec { tv_sec: 0, tv_nsec: milliseconds * 1_000_000 };
         let fd = far.wait_fd().unwrap();
         poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&limit)).unwrap()
     };
@@ -350,53 +291,21 @@ fn errors_say_what_is_wrong() {
     wire_up(&lab, 1);
     let pins = lab.pin_dir();
     lab.inside(GATEWAY, || {
-        assert!(matches!(
-            Port::open(&options("nosuch0", 0)),
-            Err(Error::NoInterface { .. })
-        ));
-        assert!(matches!(
-            Port::open(&options("a-name-that-is-too-long", 0)),
-            Err(Error::NoInterface { .. })
-        ));
+        assert!(matches!(Port::open(&options("nosuch0", 0)), Err(Error::NoInterface { .. })));
+        assert!(matches!(Port::open(&options("a-name-that-is-too-long", 0)), Err(Error::NoInterface { .. })));
         assert!(matches!(Interface::find(""), Err(Error::NoInterface { .. })));
-        let bad = KernelOptions {
-            rx_ring: 1000,
-            ..options("g0", 0)
-        };
-        assert!(matches!(
-            Port::open(&bad),
-            Err(Error::BadSize {
-                what: "rx_ring",
-                value: 1000,
-                ..
-            })
-        ));
+        let bad = KernelOptions { rx_ring: 1000, ..options("g0", 0) };
+        assert!(matches!(Port::open(&bad), Err(Error::BadSize { what: "rx_ring", value: 1000, .. })));
 
-        let impatient = KernelOptions {
-            patience: Duration::from_millis(20),
-            ..options("g0", 0)
-        };
+        let impatient = KernelOptions { patience: Duration::from_millis(20), ..options("g0", 0) };
         let first = Port::open(&impatient).unwrap();
         let started = Instant::now();
-        assert!(matches!(
-            Port::open(&impatient),
-            Err(Error::QueueTaken { queue: 0, .. })
-        ));
+        assert!(matches!(Port::open(&impatient), Err(Error::QueueTaken { queue: 0, .. })));
         assert!(started.elapsed() >= Duration::from_millis(20));
         drop(first);
-        drop(
-            Port::open(&KernelOptions {
-                patience: Duration::from_secs(1),
-                ..impatient
-            })
-            .unwrap(),
-        );
+        drop(Port::open(&KernelOptions { patience: Duration::from_secs(1), ..impatient }).unwrap());
 
-        let specs = [PortSpec {
-            name: "g0".into(),
-            side: Side::Eid,
-            queues: 1,
-        }];
+        let specs = [PortSpec { name: "g0".into(), side: Side::Eid, queues: 1 }];
         assert!(matches!(
             Steering::load(&specs, Some(std::path::Path::new("/tmp/no-bpf-here"))),
             Err(Error::NoBpfFileSystem { .. })
@@ -410,15 +319,8 @@ fn errors_say_what_is_wrong() {
         second.detach().unwrap();
         assert!(!pins.exists());
 
-        let mut lo = Steering::load(
-            &[PortSpec {
-                name: "lo".into(),
-                side: Side::Rloc,
-                queues: 1,
-            }],
-            None,
-        )
-        .unwrap();
+        let mut lo =
+            Steering::load(&[PortSpec { name: "lo".into(), side: Side::Rloc, queues: 1 }], None).unwrap();
         assert!(matches!(lo.attach(false), Err(Error::NoNativeMode { .. })));
         lo.attach(true).unwrap();
         assert_eq!(lo.modes(), [Mode::Generic]);
@@ -427,11 +329,7 @@ fn errors_say_what_is_wrong() {
     lab.inside(GATEWAY, || {
         assert!(matches!(
             Port::open(&options("g1", 0)),
-            Err(Error::MtuTooLarge {
-                mtu: 9000,
-                most: 3822,
-                ..
-            })
+            Err(Error::MtuTooLarge { mtu: 9000, most: 3822, .. })
         ));
     });
 }
@@ -451,15 +349,8 @@ fn without_permission_it_says_which_is_needed() {
         return;
     };
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        said.contains("CAP_NET_ADMIN") && said.contains("CAP_BPF"),
-        "{said}"
-    );
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("CAP_NET_ADMIN") && said.contains("CAP_BPF"), "{said}");
 }
 
 /// The other process of the test above.
@@ -468,31 +359,15 @@ fn unprivileged_child() {
     if std::env::var_os("STERNA_XSK_UNPRIVILEGED").is_none() {
         return;
     }
-    let options = KernelOptions {
-        promiscuous: false,
-        ..KernelOptions::new("lo", 0)
-    };
-    for options in [
-        KernelOptions {
-            promiscuous: true,
-            ..options.clone()
-        },
-        options,
-    ] {
+    let options = KernelOptions { promiscuous: false, ..KernelOptions::new("lo", 0) };
+    for options in [KernelOptions { promiscuous: true, ..options.clone() }, options] {
         match Port::open(&options) {
             // The loopback's MTU is judged before the permission is needed.
             Err(error @ (Error::NotPermitted { .. } | Error::MtuTooLarge { .. })) => println!("{error}"),
             other => panic!("{:?}", other.err()),
         }
     }
-    match Steering::load(
-        &[PortSpec {
-            name: "lo".into(),
-            side: Side::Eid,
-            queues: 1,
-        }],
-        None,
-    ) {
+    match Steering::load(&[PortSpec { name: "lo".into(), side: Side::Eid, queues: 1 }], None) {
         Err(error @ Error::NotPermitted { .. }) => println!("{error}"),
         other => panic!("{:?}", other.err()),
     }

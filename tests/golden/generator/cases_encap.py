@@ -58,7 +58,7 @@ carried(
          GROUP_100 + to_b4()),
     IP(src=A4, dst=R4, id=7) / ICMP(id=3, seq=4) / data(56),
     IPv6(src=A6, dst=R6) / ICMPv6EchoRequest(id=3, seq=4, data=b"ping"),
-    IP(src=A4, dst=R4, id=7, proto=132) / data(40),
+    IP(src=A4, dst=R4, id=7, proto=253) / data(40),
     IP(src=A4, dst=R4, id=7, proto=47) / data(4),
     IP(src=A4, dst=R4, id=7, options=[IPOption(b"\x94\x04\x00\x00")]) / UDP(sport=1, dport=2) / data(9),
     IPv6(src=A6, dst=R6) / IPv6ExtHdrDestOpt(options=[PadN(optdata=b"\0" * 4)]) / UDP(sport=1, dport=2) / data(9),
@@ -67,14 +67,14 @@ carried(
 )
 
 big = udp4(length=1200)
-payload = raw(fixed(big).payload)
+payload, payload6 = raw(fixed(big).payload), raw(fixed(udp6(length=1200)).payload)
 carried(
     Case("encap-fragments", "Fragments are carried as they are, those of one datagram in one flow.", GROUP_100 + to_b4()),
     IP(src=A4, dst=R4, id=77, proto=17, flags="MF") / Raw(payload[:600]),
     IP(src=A4, dst=R4, id=77, proto=17, frag=75) / Raw(payload[600:]),
     IP(src=A4, dst=R4, id=77, proto=17, flags="MF+DF") / Raw(payload[:600]),
-    IPv6(src=A6, dst=R6) / IPv6ExtHdrFragment(id=9, m=1, nh=17) / Raw(payload[:600]),
-    IPv6(src=A6, dst=R6) / IPv6ExtHdrFragment(id=9, offset=75, nh=17) / Raw(payload[600:]),
+    IPv6(src=A6, dst=R6) / IPv6ExtHdrFragment(id=9, m=1, nh=17) / Raw(payload6[:600]),
+    IPv6(src=A6, dst=R6) / IPv6ExtHdrFragment(id=9, offset=75, nh=17) / Raw(payload6[600:]),
 )
 
 case = Case("encap-ethernet-padding", "The zeros that Ethernet puts behind a short packet do not enter the tunnel.",
@@ -101,6 +101,14 @@ case = Case("udp-source-port-fixed", "With a fixed source port every flow leaves
 for packet in (udp4(sport=1), udp4(sport=2), udp6(sport=3)):
     case.agents_send(from_agent(packet))
     case.underlay_gets(to_tunnel(routed(packet), sport=61000))
+
+case = Case("outer-df-off", "With outer_df off outer IPv4 headers may be fragmented, so each has an identification of its own.",
+            GROUP_100 + to_b4() + mapping("10.1.3.0/24", B6), dataplane="outer_df = false")
+for packet in (udp4(flags=DF), udp4(flags=DF), udp6()):
+    case.agents_send(from_agent(packet))
+    case.underlay_gets(to_tunnel(routed(packet), flags=0))
+case.agents_send(from_agent(udp4(dst="10.1.3.3")))
+case.underlay_gets(to_tunnel(routed(udp4(dst="10.1.3.3")), dst=B6))
 
 case = Case(
     "encap-udp-checksum",
@@ -190,7 +198,7 @@ case.agents_get(*[to_agent(answer)] * len(sources))
 case.count("eth0", drop_rloc_spoof=1)
 
 case = Case("no-locator", "A mapping whose locators are all unusable or never for sending drops, and nothing leaves.",
-            GROUP_100 + mapping("10.1.2.0/24", (B4, "priority = 255")) + mapping("10.1.3.0/24", SILENT))
+            GROUP_100 + mapping("10.1.2.0/24", (B4, "priority = 255"), SILENT) + mapping("10.1.3.0/24", SILENT))
 case.agents_send(from_agent(udp4()), from_agent(udp4(dst="10.1.3.3")))
 case.count("eth1", drop_no_locator=2)
 

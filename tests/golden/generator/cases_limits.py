@@ -128,7 +128,7 @@ case.count("eth1", drop_too_big=1, icmp_errors=1, made=1)
 
 
 def halves(packet, cut, second_options=None):
-    """Two fragments of an IPv4 packet, cut behind this many bytes of its payload."""
+    """Two fragments of an IPv4 packet, cut behind this many bytes of its payload: half of it, up to the next eighth."""
     packet = fixed(packet)
     payload = raw(packet.payload)
     first, second = packet.copy(), packet.copy()
@@ -152,7 +152,7 @@ last = IP(src=A4, dst=R4, id=8, proto=17, frag=300) / data(1479)
 for packet, cut, dst, options in (
     (sized4(1465), 728, B4, None),
     (sized4(1500), 744, B4, None),
-    (sized4(1445, dst="10.1.3.3"), 712 + 8, B6, None),
+    (sized4(1445, dst="10.1.3.3"), 712, B6, None),
     (middle, 744, B4, None),
     (last, 744, B4, None),
     (with_options, 728, B4, [copied]),

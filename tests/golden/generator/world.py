@@ -17,7 +17,6 @@ from scapy.all import (
     Raw,
     raw,
 )
-from scapy.utils import PcapWriter
 
 GOLDEN = Path(__file__).resolve().parent.parent
 
@@ -106,12 +105,12 @@ def to_b6():
 # ------------------------------------------------------------------------------------------------ packets
 
 
-def udp4(src=A4, dst=R4, length=18, sport=1111, dport=2222, **ip):
+def udp4(src=A4, dst=R4, length=18, sport=50001, dport=50002, **ip):
     """A UDP datagram of the agents; `length` is its payload."""
     return IP(src=src, dst=dst, **{"ttl": 64, "id": 0x1234, **ip}) / UDP(sport=sport, dport=dport) / data(length)
 
 
-def udp6(src=A6, dst=R6, length=18, sport=1111, dport=2222, **ip):
+def udp6(src=A6, dst=R6, length=18, sport=50001, dport=50002, **ip):
     """The same over IPv6."""
     return IPv6(src=src, dst=dst, **{"hlim": 64, "fl": 0x54321, **ip}) / UDP(sport=sport, dport=dport) / data(length)
 
@@ -194,21 +193,20 @@ def from_tunnel(inner, header=None, src=B4, dst=None, ip=None, udp=None, tail=b"
     return Ether(src=ROUTER, dst=ETH0) / outer / datagram / Raw(payload + tail)
 
 
-def to_tunnel(inner, iid=100, dst=B4, sport=0, checksum=False):
+def to_tunnel(inner, iid=100, dst=B4, sport=0, checksum=False, flags=DF):
     """What the gateway sends into the underlay for `inner`, which is already decremented.
 
     Outer TTL, DSCP and ECN are the inner ones (RFC 9300 section 5.3). A source port and flow label of 0 stand
-    for the flow's entropy, which is the sender's own choice.
+    for the flow's entropy, which is the sender's own choice; and so, without DF, does the identification.
     """
     inner = fixed(inner)
     v6 = ":" in dst
     if v6:
         outer = IPv6(src=RLOC6, dst=dst, hlim=ttl_of(inner), tc=tos_of(inner))
     else:
-        outer = IP(src=RLOC4, dst=dst, ttl=ttl_of(inner), tos=tos_of(inner), id=0, flags=DF)
+        outer = IP(src=RLOC4, dst=dst, ttl=ttl_of(inner), tos=tos_of(inner), id=0, flags=flags)
     datagram = UDP(sport=sport, dport=LISP) if checksum else UDP(sport=sport, dport=LISP, chksum=0)
-    flags = 0x08 if iid else 0
-    return Ether(src=ETH0, dst=ROUTER) / outer / datagram / Raw(lisp(iid, flags) + raw(inner))
+    return Ether(src=ETH0, dst=ROUTER) / outer / datagram / Raw(lisp(iid, 0x08 if iid else 0) + raw(inner))
 
 
 def arp(op, hwsrc, psrc, pdst, hwdst="00:00:00:00:00:00", dst="ff:ff:ff:ff:ff:ff", vlan=None):
@@ -226,6 +224,15 @@ def padded(frame, length=60):
 
 
 # --------------------------------------------------------------------------------------------------- cases
+
+
+def capture(frames):
+    """A pcap file of (milliseconds, frame): little-endian, microseconds, Ethernet, the same bytes on every machine."""
+    records = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)]
+    for clock_ms, frame in frames:
+        seconds, ms = divmod(clock_ms, 1000)
+        records.append(struct.pack("<IIII", seconds, ms * 1000, len(frame), len(frame)) + frame)
+    return b"".join(records)
 
 
 class Case:
@@ -278,9 +285,7 @@ class Case:
         (folder / "config.toml").write_text(f"# {self.sentence}\n\n{self.config}")
         (folder / "counters.toml").write_text(self.counters_text())
         for stem, frames in self.packets.items():
-            with PcapWriter(str(folder / f"{stem}.pcap"), linktype=1, sync=True) as writer:
-                for clock_ms, frame in frames:
-                    writer.write_packet(frame, sec=clock_ms // 1000, usec=clock_ms % 1000 * 1000)
+            (folder / f"{stem}.pcap").write_bytes(capture(frames))
 
     def counters_text(self):
         lines = [f"until_ms = {self.until_ms}", ""] if self.until_ms else []

@@ -94,6 +94,8 @@ pub struct Gateway {
     data: Option<Child>,
     control: Option<Child>,
     data_starts: u32,
+    /// The dataplane that was killed last: the control plane may still believe in it.
+    dead: Option<u64>,
 }
 
 impl Gateway {
@@ -111,6 +113,7 @@ impl Gateway {
             data: None,
             control: None,
             data_starts: 0,
+            dead: None,
         };
         gateway.write_config()?;
         Ok(gateway)
@@ -221,6 +224,10 @@ impl Gateway {
     /// # Errors
     /// When the process is not there to be killed.
     pub fn kill(&mut self, plane: Plane) -> Result<()> {
+        if plane == Plane::Data {
+            // Without an answer the control plane is dead as well, and a new one believes in nothing old.
+            self.dead = self.ask("GET", "/v1/status").ok().and_then(|status| incarnation(&status));
+        }
         match self.child(plane).take() {
             Some(mut child) => {
                 child.kill().map_err(LabError::io("killing a plane"))?;
@@ -334,6 +341,11 @@ impl Gateway {
             Ok(rest.then_some(now))
         })
     }
+}
+
+/// Which life of the dataplane the control plane is talking to.
+fn incarnation(status: &Answer) -> Option<u64> {
+    status.body["dataplane"]["incarnation"].as_u64()
 }
 
 fn end(child: &mut Child) -> bool {

@@ -9,11 +9,7 @@ use crate::listener::Listener;
 use crate::port::Side;
 use crate::update::Update;
 
-const RX: CounterDesc = CounterDesc {
-    name: "rx_packets",
-    kind: Kind::Rx,
-    help: "Packets received.",
-};
+const RX: CounterDesc = CounterDesc { name: "rx_packets", kind: Kind::Rx, help: "Packets received." };
 
 struct Dataplane {
     listener: Listener,
@@ -26,28 +22,14 @@ impl Dataplane {
     fn new() -> Dataplane {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("dataplane.sock");
-        let scope = ScopeName {
-            worker: 0,
-            port: 0,
-            port_name: "eth0".to_owned(),
-            side: Side::Rloc,
-        };
+        let scope = ScopeName { worker: 0, port: 0, port_name: "eth0".to_owned(), side: Side::Rloc };
         let counters = Counters::create(&[RX], &[scope]).unwrap();
-        Dataplane {
-            listener: Listener::bind(&path).unwrap(),
-            counters,
-            path,
-            directory,
-        }
+        Dataplane { listener: Listener::bind(&path).unwrap(), counters, path, directory }
     }
 
     /// Accepts until there is a session or a refusal.
     fn accept(&mut self) -> Result<DataplaneSession, HandshakeError> {
-        let offer = Offer {
-            counters: &self.counters,
-            ring_slots: 8,
-            ports: &[],
-        };
+        let offer = Offer { counters: &self.counters, ring_slots: 8, ports: &[] };
         for _ in 0..1000 {
             if let Some(session) = self.listener.accept(&offer)? {
                 return Ok(session);
@@ -61,10 +43,7 @@ impl Dataplane {
     fn meet(
         &mut self,
         hello: Hello,
-    ) -> (
-        Result<ControlSession, HandshakeError>,
-        Result<DataplaneSession, HandshakeError>,
-    ) {
+    ) -> (Result<ControlSession, HandshakeError>, Result<DataplaneSession, HandshakeError>) {
         let path = self.path.clone();
         let control = std::thread::spawn(move || connect_as(&path, &hello, PATIENCE));
         let dataplane = self.accept();
@@ -79,24 +58,11 @@ fn another_version_is_refused_in_one_sentence_and_the_old_session_goes_on() {
         (Ok(control), Ok(session)) => (control, session),
         (control, session) => panic!("{:?} {:?}", control.err(), session.err()),
     };
-    for (oldest, newest) in [
-        (LAYOUT_VERSION + 1, LAYOUT_VERSION + 2),
-        (0, LAYOUT_VERSION - 1),
-        (9, 3),
-    ] {
-        let (refused, turned_away) = dataplane.meet(Hello {
-            oldest,
-            newest,
-            ..Hello::ours()
-        });
+    for (oldest, newest) in [(LAYOUT_VERSION + 1, LAYOUT_VERSION + 2), (0, LAYOUT_VERSION - 1), (9, 3)] {
+        let (refused, turned_away) = dataplane.meet(Hello { oldest, newest, ..Hello::ours() });
         assert!(matches!(turned_away, Err(HandshakeError::Version { .. })));
-        let Err(HandshakeError::Refused(sentence)) = refused else {
-            panic!("not refused")
-        };
-        for part in [
-            format!("version {LAYOUT_VERSION},"),
-            format!(" {oldest} to {newest}:"),
-        ] {
+        let Err(HandshakeError::Refused(sentence)) = refused else { panic!("not refused") };
+        for part in [format!("version {LAYOUT_VERSION},"), format!(" {oldest} to {newest}:")] {
             assert!(sentence.contains(&part), "{sentence:?} lacks {part:?}");
         }
     }
@@ -108,25 +74,16 @@ fn another_version_is_refused_in_one_sentence_and_the_old_session_goes_on() {
 #[test]
 fn a_range_of_versions_that_has_ours_is_welcome() {
     let mut dataplane = Dataplane::new();
-    let (control, session) = dataplane.meet(Hello {
-        oldest: 0,
-        newest: 99,
-        ..Hello::ours()
-    });
+    let (control, session) = dataplane.meet(Hello { oldest: 0, newest: 99, ..Hello::ours() });
     assert!(control.is_ok() && session.is_ok());
 }
 
 #[test]
 fn other_records_under_the_same_version_are_refused() {
     let mut dataplane = Dataplane::new();
-    let (refused, turned_away) = dataplane.meet(Hello {
-        abi: ABI_HASH ^ 1,
-        ..Hello::ours()
-    });
+    let (refused, turned_away) = dataplane.meet(Hello { abi: ABI_HASH ^ 1, ..Hello::ours() });
     assert!(matches!(turned_away, Err(HandshakeError::Records { .. })));
-    let Err(HandshakeError::Refused(sentence)) = refused else {
-        panic!("not refused")
-    };
+    let Err(HandshakeError::Refused(sentence)) = refused else { panic!("not refused") };
     assert!(sentence.contains(&format!("{ABI_HASH:#018x}")), "{sentence:?}");
 }
 
@@ -147,13 +104,8 @@ fn another_user_is_refused() {
         connect(&path)
     });
     let turned_away = dataplane.accept();
-    assert!(matches!(
-        turned_away,
-        Err(HandshakeError::ForeignUser { peer: 65534, own: 0 })
-    ));
-    let Err(HandshakeError::Refused(sentence)) = stranger.join().unwrap() else {
-        panic!("not refused")
-    };
+    assert!(matches!(turned_away, Err(HandshakeError::ForeignUser { peer: 65534, own: 0 })));
+    let Err(HandshakeError::Refused(sentence)) = stranger.join().unwrap() else { panic!("not refused") };
     assert!(sentence.contains("65534"), "{sentence:?}");
 }
 
@@ -171,13 +123,9 @@ fn forged_welcome(
     message: &Message,
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<ControlSession, HandshakeError> {
-    let (near, far) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .unwrap();
+    let (near, far) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .unwrap();
     link::send(near.as_fd(), message, descriptors, SendFlags::empty()).unwrap();
     drop(near);
     take_welcome(far, 1)
@@ -191,15 +139,9 @@ fn a_forged_welcome_is_refused() {
     let (pipe, _writer) = std::io::pipe().unwrap();
     let (u, e, c) = (updates.region.fd(), events.region.fd(), counters.as_fd());
     let (ue, ee) = (updates.eventfd.as_fd(), events.eventfd.as_fd());
-    let welcome = |incarnation| Message::Welcome {
-        incarnation,
-        ports: Vec::new(),
-    };
+    let welcome = |incarnation| Message::Welcome { incarnation, ports: Vec::new() };
 
-    assert!(
-        forged_welcome(&welcome(7), &[u, e, c, ue, ee]).is_ok(),
-        "the honest one"
-    );
+    assert!(forged_welcome(&welcome(7), &[u, e, c, ue, ee]).is_ok(), "the honest one");
     type Check = fn(&HandshakeError) -> bool;
     let is_descriptors: Check = |error| matches!(error, HandshakeError::Descriptors { .. });
     let is_region: Check = |error| matches!(error, HandshakeError::Region(_));
@@ -228,42 +170,21 @@ fn no_descriptor_stays_behind() {
     for _ in 0..200 {
         let ring = fresh_ring(Purpose::Updates, 8, 7).unwrap();
         let fd = ring.region.fd();
-        let found = forged_welcome(
-            &Message::Welcome {
-                incarnation: 7,
-                ports: Vec::new(),
-            },
-            &[fd, fd, fd, fd],
-        );
+        let found =
+            forged_welcome(&Message::Welcome { incarnation: 7, ports: Vec::new() }, &[fd, fd, fd, fd]);
         assert!(matches!(found, Err(HandshakeError::Descriptors { found: 4 })));
     }
-    assert!(
-        open() < before + 200,
-        "descriptors of refused welcomes are closed"
-    );
+    assert!(open() < before + 200, "descriptors of refused welcomes are closed");
 }
 
 #[test]
 fn descriptors_are_closed_on_exec() {
     let dataplane = Dataplane::new();
-    let offer = Offer {
-        counters: &dataplane.counters,
-        ring_slots: 8,
-        ports: &[],
-    };
+    let offer = Offer { counters: &dataplane.counters, ring_slots: 8, ports: &[] };
     let (session, control) = session_pair(&offer).unwrap();
-    for fd in [
-        session.as_fd(),
-        session.doorbell().as_fd(),
-        control.as_fd(),
-        control.doorbell().as_fd(),
-    ] {
+    for fd in [session.as_fd(), session.doorbell().as_fd(), control.as_fd(), control.doorbell().as_fd()] {
         let flags = rustix::io::fcntl_getfd(fd).unwrap();
-        assert!(
-            flags.contains(rustix::io::FdFlags::CLOEXEC),
-            "descriptor {}",
-            fd.as_raw_fd()
-        );
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC), "descriptor {}", fd.as_raw_fd());
     }
 }
 
@@ -272,16 +193,8 @@ fn no_two_reasons_share_a_sentence() {
     let reasons = [
         HandshakeError::Refused("x".to_owned()),
         HandshakeError::ForeignUser { peer: 1, own: 2 },
-        HandshakeError::Version {
-            ours: 1,
-            oldest: 2,
-            newest: 3,
-        },
-        HandshakeError::Records {
-            version: 1,
-            ours: 2,
-            theirs: 3,
-        },
+        HandshakeError::Version { ours: 1, oldest: 2, newest: 3 },
+        HandshakeError::Records { version: 1, ours: 2, theirs: 3 },
         HandshakeError::Silent,
         HandshakeError::Gone,
         HandshakeError::Message(MessageFault::Magic),

@@ -53,30 +53,9 @@ fn flag(byte: u8) -> Option<bool> {
     }
 }
 
-stand_in_field!(
-    bool,
-    "bool",
-    u8,
-    |v| u8::from(*v),
-    flag,
-    "a flag is neither 0 nor 1"
-);
-stand_in_field!(
-    Iid,
-    "iid",
-    u32,
-    |v| v.get(),
-    Iid::new,
-    "an instance-ID is out of range"
-);
-stand_in_field!(
-    VlanId,
-    "vlan",
-    u16,
-    |v| v.get(),
-    VlanId::new,
-    "a VLAN ID is out of range"
-);
+stand_in_field!(bool, "bool", u8, |v| u8::from(*v), flag, "a flag is neither 0 nor 1");
+stand_in_field!(Iid, "iid", u32, |v| v.get(), Iid::new, "an instance-ID is out of range");
+stand_in_field!(VlanId, "vlan", u16, |v| v.get(), VlanId::new, "a VLAN ID is out of range");
 stand_in_field!(
     Family,
     "family",

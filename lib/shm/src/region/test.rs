@@ -28,10 +28,7 @@ fn both_sides_see_the_same_words() {
     let ours = region(Purpose::Updates);
     let theirs = Region::open(copy(ours.fd()), Purpose::Updates, 7).unwrap();
     ours.part(HEADER_WORDS, 2).unwrap().words()[1].store(42, Ordering::Relaxed);
-    assert_eq!(
-        theirs.part(HEADER_WORDS + 1, 1).unwrap().words()[0].load(Ordering::Relaxed),
-        42
-    );
+    assert_eq!(theirs.part(HEADER_WORDS + 1, 1).unwrap().words()[0].load(Ordering::Relaxed), 42);
 }
 
 #[test]
@@ -58,17 +55,10 @@ fn nobody_can_change_the_size() {
     for purpose in [Purpose::Updates, Purpose::Counters] {
         let region = region(purpose);
         for size in [0, 4096, 1 << 20] {
-            assert_eq!(
-                ftruncate(copy(region.fd()), size),
-                Err(Errno::PERM),
-                "{purpose:?} to {size}"
-            );
+            assert_eq!(ftruncate(copy(region.fd()), size), Err(Errno::PERM), "{purpose:?} to {size}");
         }
         let seals = SealFlags::WRITE;
-        assert_eq!(
-            rustix::fs::fcntl_add_seals(copy(region.fd()), seals),
-            Err(Errno::PERM)
-        );
+        assert_eq!(rustix::fs::fcntl_add_seals(copy(region.fd()), seals), Err(Errno::PERM));
     }
 }
 
@@ -77,20 +67,10 @@ fn only_the_creator_writes_counters() {
     let region = region(Purpose::Counters);
     let read_only = region.reopen_read_only().unwrap();
     let writable = ProtFlags::READ | ProtFlags::WRITE;
-    assert!(
-        Mapping::new(read_only.as_fd(), HEADER, writable).is_err(),
-        "through the descriptor handed out"
-    );
+    assert!(Mapping::new(read_only.as_fd(), HEADER, writable).is_err(), "through the descriptor handed out");
     let again = reopen(read_only.as_fd(), OFlags::RDWR).unwrap();
-    assert!(
-        Mapping::new(again.as_fd(), HEADER, writable).is_err(),
-        "through a descriptor opened once more"
-    );
-    assert_eq!(
-        rustix::io::pwrite(&again, &[1], 0),
-        Err(Errno::PERM),
-        "by write(2)"
-    );
+    assert!(Mapping::new(again.as_fd(), HEADER, writable).is_err(), "through a descriptor opened once more");
+    assert_eq!(rustix::io::pwrite(&again, &[1], 0), Err(Errno::PERM), "by write(2)");
     assert!(Mapping::new(again.as_fd(), HEADER, ProtFlags::READ).is_ok());
     region.word(WORD_OWN).store(5, Ordering::Relaxed);
     let view = open_read_only(read_only.as_fd(), Purpose::Counters).unwrap();
@@ -104,28 +84,19 @@ fn unsealed_memory_is_not_mapped() {
     let size = SealFlags::SHRINK | SealFlags::GROW;
     for seals in [SealFlags::empty(), size, SealFlags::SEAL] {
         let fd = forged(8192, seals, &honest);
-        assert!(
-            matches!(Region::open(fd, Purpose::Updates, 7), Err(RegionError::Unsealed)),
-            "{seals:?}"
-        );
+        assert!(matches!(Region::open(fd, Purpose::Updates, 7), Err(RegionError::Unsealed)), "{seals:?}");
     }
     let fd = forged(8192, size | SealFlags::SEAL, &honest);
     assert!(Region::open(fd, Purpose::Updates, 7).is_ok());
     let counters = forged(8192, size | SealFlags::SEAL, &header(Purpose::Counters, 8192, 7));
     let found = open_read_only(counters.as_fd(), Purpose::Counters);
-    assert!(
-        matches!(found, Err(RegionError::Unsealed)),
-        "counters that others may write"
-    );
+    assert!(matches!(found, Err(RegionError::Unsealed)), "counters that others may write");
 }
 
 #[test]
 fn what_is_no_memfd_is_not_mapped() {
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
-    assert!(matches!(
-        Region::open(null, Purpose::Updates, 7),
-        Err(RegionError::System { .. })
-    ));
+    assert!(matches!(Region::open(null, Purpose::Updates, 7), Err(RegionError::System { .. })));
 }
 
 #[test]
@@ -134,10 +105,7 @@ fn foreign_headers_and_sizes_are_refused() {
     for size in [0, 100, 4096, 8193, (64 << 20) + 4096] {
         let fd = forged(size, seals, &[]);
         let found = Region::open(fd, Purpose::Updates, 7);
-        assert!(
-            matches!(found, Err(RegionError::Size(found)) if found == size),
-            "{size}"
-        );
+        assert!(matches!(found, Err(RegionError::Size(found)) if found == size), "{size}");
     }
     for word in [WORD_MAGIC, WORD_VERSION, WORD_ABI, WORD_SIZE, WORD_INCARNATION] {
         let mut words = header(Purpose::Updates, 8192, 7);
@@ -146,10 +114,7 @@ fn foreign_headers_and_sizes_are_refused() {
         assert!(matches!(found, Err(RegionError::Header(_))), "word {word}");
     }
     let events = forged(8192, seals, &header(Purpose::Events, 8192, 7));
-    assert!(matches!(
-        Region::open(events, Purpose::Updates, 7),
-        Err(RegionError::Header(_))
-    ));
+    assert!(matches!(Region::open(events, Purpose::Updates, 7), Err(RegionError::Header(_))));
 }
 
 #[test]
@@ -159,16 +124,11 @@ fn a_ring_beyond_its_region_is_refused() {
         region.word(WORD_OWN).store(words, Ordering::Relaxed);
         assert!(matches!(region.ring(), Err(RegionError::Header(_))), "{words}");
     }
-    region
-        .word(WORD_OWN)
-        .store(HEADER_WORDS as u64, Ordering::Relaxed);
+    region.word(WORD_OWN).store(HEADER_WORDS as u64, Ordering::Relaxed);
     assert_eq!(region.ring().unwrap().words().len(), HEADER_WORDS);
 }
 
 #[test]
 fn a_region_that_is_too_large_is_not_made() {
-    assert!(matches!(
-        Region::create(Purpose::Updates, 64 << 20, 7),
-        Err(RegionError::Size(_))
-    ));
+    assert!(matches!(Region::create(Purpose::Updates, 64 << 20, 7), Err(RegionError::Size(_))));
 }

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 use super::*;
 use crate::update::Update;
 use crate::words::PlainWords;
@@ -12,11 +14,7 @@ fn record(number: u64) -> Update {
     Update::BeginSync { generation: number }
 }
 
-fn pair() -> (
-    PlainWords,
-    Producer<Update, PlainWords>,
-    Consumer<Update, PlainWords>,
-) {
+fn pair() -> (PlainWords, Producer<Update, PlainWords>, Consumer<Update, PlainWords>) {
     let memory = memory();
     let (producer, consumer) = ring_pair(memory.clone()).unwrap();
     (memory, producer, consumer)
@@ -80,20 +78,9 @@ fn a_batch_appears_at_once() {
 
 #[test]
 fn sizes_that_no_ring_has() {
-    for words in [
-        0,
-        RING_HEAD_WORDS,
-        RING_HEAD_WORDS + SLOT_WORDS * 3,
-        ring_bytes(4) / 8 + 1,
-    ] {
-        assert!(
-            Producer::<Update, _>::new(PlainWords::new(words)).is_none(),
-            "{words} words"
-        );
-        assert!(
-            Consumer::<Update, _>::new(PlainWords::new(words)).is_none(),
-            "{words} words"
-        );
+    for words in [0, RING_HEAD_WORDS, RING_HEAD_WORDS + SLOT_WORDS * 3, ring_bytes(4) / 8 + 1] {
+        assert!(Producer::<Update, _>::new(PlainWords::new(words)).is_none(), "{words} words");
+        assert!(Consumer::<Update, _>::new(PlainWords::new(words)).is_none(), "{words} words");
     }
 }
 
@@ -102,11 +89,7 @@ fn an_impossible_producer_index_is_a_lasting_fault() {
     for index in [SLOTS as u64 + 1, u64::MAX, 1 << 63] {
         let (memory, _, mut consumer) = pair();
         poke(&memory, PRODUCER, index);
-        let fault = ChannelFault::Index {
-            own: 0,
-            found: index,
-            slots: SLOTS as u64,
-        };
+        let fault = ChannelFault::Index { own: 0, found: index, slots: SLOTS as u64 };
         assert_eq!(consumer.pop(), Err(fault));
         assert_eq!(consumer.depth(), SLOTS);
         poke(&memory, PRODUCER, 0);
@@ -122,14 +105,7 @@ fn a_producer_index_that_goes_back_is_a_fault() {
     assert!(matches!(consumer.pop(), Ok(Some(_))));
     assert!(matches!(consumer.pop(), Ok(Some(_))));
     poke(&memory, PRODUCER, 1);
-    assert_eq!(
-        consumer.pop(),
-        Err(ChannelFault::Index {
-            own: 2,
-            found: 1,
-            slots: SLOTS as u64
-        })
-    );
+    assert_eq!(consumer.pop(), Err(ChannelFault::Index { own: 2, found: 1, slots: SLOTS as u64 }));
 }
 
 #[test]
@@ -138,18 +114,10 @@ fn an_impossible_consumer_index_stops_the_producer() {
         let (memory, mut producer, _) = pair();
         poke(&memory, CONSUMER, index);
         assert_eq!(producer.free(), 0);
-        let fault = ChannelFault::Index {
-            own: 0,
-            found: index,
-            slots: SLOTS as u64,
-        };
+        let fault = ChannelFault::Index { own: 0, found: index, slots: SLOTS as u64 };
         assert_eq!(producer.fault(), Some(fault));
         poke(&memory, CONSUMER, 0);
-        assert_eq!(
-            producer.push(&record(0)),
-            Err(Full),
-            "a failed channel stays failed"
-        );
+        assert_eq!(producer.push(&record(0)), Err(Full), "a failed channel stays failed");
         assert_eq!(producer.free(), 0);
     }
 }
@@ -172,31 +140,12 @@ fn spoiled_slots_are_faults() {
     let first = RING_HEAD_WORDS;
     let header = 1 | 8 << 16;
     let cases = [
-        (
-            first,
-            7,
-            ChannelFault::Sequence {
-                expected: 1,
-                found: 7,
-            },
-        ),
-        (
-            first + 1,
-            header | 1 << 32,
-            ChannelFault::Header(header | 1 << 32),
-        ),
+        (first, 7, ChannelFault::Sequence { expected: 1, found: 7 }),
+        (first + 1, header | 1 << 32, ChannelFault::Header(header | 1 << 32)),
         (first + 1, 1 | 9 << 16, ChannelFault::Header(1 | 9 << 16)),
         (first + 1, 1 | 248 << 16, ChannelFault::Header(1 | 248 << 16)),
-        (
-            first + 1,
-            0x7777 | 8 << 16,
-            ChannelFault::Record(RecordFault::Kind(0x7777)),
-        ),
-        (
-            first + 1,
-            1 | 16 << 16,
-            ChannelFault::Record(RecordFault::Length { kind: 1, found: 16 }),
-        ),
+        (first + 1, 0x7777 | 8 << 16, ChannelFault::Record(RecordFault::Kind(0x7777))),
+        (first + 1, 1 | 16 << 16, ChannelFault::Record(RecordFault::Length { kind: 1, found: 16 })),
     ];
     for (word, value, fault) in cases {
         let (memory, mut producer, mut consumer) = pair();
@@ -215,10 +164,7 @@ fn an_event_on_the_updates_ring_is_a_fault() {
     let mut producer = Producer::<crate::Event, _>::new(memory.clone()).unwrap();
     let mut consumer = Consumer::<Update, _>::new(memory).unwrap();
     producer.push(&crate::Event::Applied { generation: 1 }).unwrap();
-    assert_eq!(
-        consumer.pop(),
-        Err(ChannelFault::Record(RecordFault::Kind(0x0120)))
-    );
+    assert_eq!(consumer.pop(), Err(ChannelFault::Record(RecordFault::Kind(0x0120))));
 }
 
 #[test]

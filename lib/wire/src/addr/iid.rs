@@ -18,11 +18,7 @@ impl Iid {
     /// An instance-ID, unless the number is reserved or does not fit in 24 bits.
     #[inline]
     pub const fn new(value: u32) -> Option<Iid> {
-        if value < Self::RESERVED {
-            Some(Iid(value))
-        } else {
-            None
-        }
+        if value < Self::RESERVED { Some(Iid(value)) } else { None }
     }
 
     /// The number.

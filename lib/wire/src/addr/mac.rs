@@ -136,10 +136,7 @@ mod test {
     #[test]
     fn multicast_mappings() {
         let group = "ff02::1:ff12:3456".parse().unwrap();
-        assert_eq!(
-            Mac::multicast_v6(group),
-            Mac([0x33, 0x33, 0xff, 0x12, 0x34, 0x56])
-        );
+        assert_eq!(Mac::multicast_v6(group), Mac([0x33, 0x33, 0xff, 0x12, 0x34, 0x56]));
         let group = Ipv4Addr::new(239, 255, 1, 2);
         assert_eq!(Mac::multicast_v4(group), Mac([0x01, 0x00, 0x5e, 0x7f, 1, 2]));
     }

@@ -17,20 +17,12 @@ pub struct Prefix {
 
 /// The first `len` bits of an IPv4 address set.
 const fn mask_v4(len: u8) -> u32 {
-    if len == 0 {
-        0
-    } else {
-        u32::MAX << (32 - len as u32)
-    }
+    if len == 0 { 0 } else { u32::MAX << (32 - len as u32) }
 }
 
 /// The first `len` bits of an IPv6 address set.
 const fn mask_v6(len: u8) -> u128 {
-    if len == 0 {
-        0
-    } else {
-        u128::MAX << (128 - len as u32)
-    }
+    if len == 0 { 0 } else { u128::MAX << (128 - len as u32) }
 }
 
 /// The address with every bit behind `len` cleared; `len` is at most the family's.
@@ -46,11 +38,7 @@ impl Prefix {
     /// `BadPrefixLength` when the length exceeds the family's, `HostBits` when bits behind it are set.
     pub fn new(address: IpAddr, len: u8) -> Result<Prefix, AddrError> {
         let prefix = Self::masked(address, len)?;
-        if prefix.addr == address {
-            Ok(prefix)
-        } else {
-            Err(AddrError::HostBits)
-        }
+        if prefix.addr == address { Ok(prefix) } else { Err(AddrError::HostBits) }
     }
 
     /// The prefix of this length that contains the address.
@@ -59,19 +47,13 @@ impl Prefix {
         if len > Family::of(address).bits() {
             return Err(AddrError::BadPrefixLength);
         }
-        Ok(Prefix {
-            addr: mask(address, len),
-            len,
-        })
+        Ok(Prefix { addr: mask(address, len), len })
     }
 
     /// The prefix that contains this address only.
     #[inline]
     pub const fn host(address: IpAddr) -> Prefix {
-        Prefix {
-            addr: address,
-            len: Family::of(address).bits(),
-        }
+        Prefix { addr: address, len: Family::of(address).bits() }
     }
 
     /// The first address.
@@ -82,10 +64,7 @@ impl Prefix {
 
     /// The length in bits.
     #[inline]
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "a length in bits; a prefix is never empty"
-    )]
+    #[allow(clippy::len_without_is_empty, reason = "a length in bits; a prefix is never empty")]
     pub const fn len(&self) -> u8 {
         self.len
     }
@@ -159,14 +138,7 @@ mod test {
 
     #[test]
     fn text_and_back() {
-        for text in [
-            "0.0.0.0/0",
-            "10.0.0.0/8",
-            "10.1.2.3/32",
-            "::/0",
-            "fd00:64::/64",
-            "::1/128",
-        ] {
+        for text in ["0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/32", "::/0", "fd00:64::/64", "::1/128"] {
             assert_eq!(prefix(text).to_string(), text);
         }
         assert_eq!(prefix("10.1.2.3"), prefix("10.1.2.3/32"));
@@ -197,14 +169,8 @@ mod test {
     fn masking() {
         assert_eq!(Prefix::masked(addr("10.1.2.3"), 8), Ok(prefix("10.0.0.0/8")));
         assert_eq!(Prefix::masked(addr("10.1.2.3"), 0), Ok(prefix("0.0.0.0/0")));
-        assert_eq!(
-            Prefix::masked(addr("fd00::ffff"), 127),
-            Ok(prefix("fd00::fffe/127"))
-        );
-        assert_eq!(
-            Prefix::masked(addr("10.1.2.3"), 33),
-            Err(AddrError::BadPrefixLength)
-        );
+        assert_eq!(Prefix::masked(addr("fd00::ffff"), 127), Ok(prefix("fd00::fffe/127")));
+        assert_eq!(Prefix::masked(addr("10.1.2.3"), 33), Err(AddrError::BadPrefixLength));
     }
 
     #[test]
@@ -225,9 +191,6 @@ mod test {
     fn a_cover_sorts_before_what_it_covers() {
         let mut sorted = [prefix("10.0.0.0/16"), prefix("::/0"), prefix("10.0.0.0/8")];
         sorted.sort();
-        assert_eq!(
-            sorted,
-            [prefix("10.0.0.0/8"), prefix("10.0.0.0/16"), prefix("::/0")]
-        );
+        assert_eq!(sorted, [prefix("10.0.0.0/8"), prefix("10.0.0.0/16"), prefix("::/0")]);
     }
 }

@@ -13,11 +13,7 @@ impl VlanId {
     /// A VLAN ID, unless the number is out of range.
     #[inline]
     pub const fn new(value: u16) -> Option<VlanId> {
-        if value >= 1 && value <= 4094 {
-            Some(VlanId(value))
-        } else {
-            None
-        }
+        if value >= 1 && value <= 4094 { Some(VlanId(value)) } else { None }
     }
 
     /// The number.
@@ -37,10 +33,7 @@ impl FromStr for VlanId {
     type Err = AddrError;
 
     fn from_str(text: &str) -> Result<VlanId, AddrError> {
-        text.parse()
-            .ok()
-            .and_then(VlanId::new)
-            .ok_or(AddrError::BadVlanId)
+        text.parse().ok().and_then(VlanId::new).ok_or(AddrError::BadVlanId)
     }
 }
 

@@ -74,10 +74,7 @@ fn may_report(offending: &ipv4::Packet<&[u8]>) -> bool {
     let to_one = !to.is_multicast() && !to.is_broadcast();
     let first = offending.fragment_offset() == 0;
     let about_error = offending.protocol() == Protocol::ICMPV4
-        && offending
-            .payload()
-            .first()
-            .is_none_or(|kind| Type(*kind).is_error());
+        && offending.payload().first().is_none_or(|kind| Type(*kind).is_error());
     one_host && to_one && first && !about_error
 }
 
@@ -85,10 +82,9 @@ impl Problem {
     fn about(self, original: &[u8]) -> Repr<'_> {
         match self {
             Problem::TimeExceeded => Repr::TimeExceeded { code: 0, original },
-            Problem::FragmentationNeeded { next_hop_mtu } => Repr::FragmentationNeeded {
-                next_hop_mtu,
-                original,
-            },
+            Problem::FragmentationNeeded { next_hop_mtu } => {
+                Repr::FragmentationNeeded { next_hop_mtu, original }
+            }
             Problem::Unreachable(code) => Repr::Unreachable { code, original },
         }
     }
@@ -154,28 +150,16 @@ mod test {
         assert_eq!(ipv4::Repr::parse(&ip), Ok(report.ip));
         assert_eq!((ip.source(), ip.destination()), (GATEWAY, AGENT));
         let icmp = Repr::parse(&Packet::new_unchecked(ip.payload())).unwrap();
-        let expected = Repr::FragmentationNeeded {
-            next_hop_mtu: 1464,
-            original: &packet[..548],
-        };
+        let expected = Repr::FragmentationNeeded { next_hop_mtu: 1464, original: &packet[..548] };
         assert_eq!(icmp, expected);
     }
 
     #[test]
     fn a_short_packet_is_quoted_whole_without_padding() {
-        let packet = bytes_of(&ipv4::Repr {
-            payload_len: 8,
-            ..offending()
-        });
+        let packet = bytes_of(&ipv4::Repr { payload_len: 8, ..offending() });
         let padded = [&packet[..], &[0; 18]].concat();
         let report = report(Problem::TimeExceeded, &padded, GATEWAY).unwrap();
-        assert_eq!(
-            report.icmp,
-            Repr::TimeExceeded {
-                code: 0,
-                original: &packet
-            }
-        );
+        assert_eq!(report.icmp, Repr::TimeExceeded { code: 0, original: &packet });
         assert_eq!(report.emit(&mut [0; 55]), Err(Error::NoRoom));
         assert_eq!(report.emit(&mut [0; 56]), Ok(56));
     }
@@ -184,58 +168,24 @@ mod test {
     fn silence() {
         let host = Ipv4Addr::new(10, 2, 0, 9);
         let silent = [
-            ipv4::Repr {
-                fragment_offset: 8,
-                ..offending()
-            },
-            ipv4::Repr {
-                destination: Ipv4Addr::new(239, 1, 1, 1),
-                ..offending()
-            },
-            ipv4::Repr {
-                destination: Ipv4Addr::BROADCAST,
-                ..offending()
-            },
-            ipv4::Repr {
-                source: Ipv4Addr::UNSPECIFIED,
-                ..offending()
-            },
-            ipv4::Repr {
-                source: Ipv4Addr::LOCALHOST,
-                ..offending()
-            },
-            ipv4::Repr {
-                source: Ipv4Addr::BROADCAST,
-                ..offending()
-            },
-            ipv4::Repr {
-                source: Ipv4Addr::new(224, 0, 0, 1),
-                ..offending()
-            },
+            ipv4::Repr { fragment_offset: 8, ..offending() },
+            ipv4::Repr { destination: Ipv4Addr::new(239, 1, 1, 1), ..offending() },
+            ipv4::Repr { destination: Ipv4Addr::BROADCAST, ..offending() },
+            ipv4::Repr { source: Ipv4Addr::UNSPECIFIED, ..offending() },
+            ipv4::Repr { source: Ipv4Addr::LOCALHOST, ..offending() },
+            ipv4::Repr { source: Ipv4Addr::BROADCAST, ..offending() },
+            ipv4::Repr { source: Ipv4Addr::new(224, 0, 0, 1), ..offending() },
         ];
         for repr in silent {
             let packet = bytes_of(&repr);
             let problem = Problem::Unreachable(UnreachableCode::HOST);
-            assert_eq!(
-                report(problem, &packet, host),
-                Err(Error::Unsupported),
-                "{repr:?}"
-            );
+            assert_eq!(report(problem, &packet, host), Err(Error::Unsupported), "{repr:?}");
         }
-        let mut error = bytes_of(&ipv4::Repr {
-            protocol: Protocol::ICMPV4,
-            ..offending()
-        });
+        let mut error = bytes_of(&ipv4::Repr { protocol: Protocol::ICMPV4, ..offending() });
         error[20] = Type::UNREACHABLE.0;
-        assert_eq!(
-            report(Problem::TimeExceeded, &error, host),
-            Err(Error::Unsupported)
-        );
+        assert_eq!(report(Problem::TimeExceeded, &error, host), Err(Error::Unsupported));
         error[20] = Type::ECHO_REQUEST.0;
         assert!(report(Problem::TimeExceeded, &error, host).is_ok());
-        assert_eq!(
-            report(Problem::TimeExceeded, &error[..19], host),
-            Err(Error::Truncated)
-        );
+        assert_eq!(report(Problem::TimeExceeded, &error[..19], host), Err(Error::Truncated));
     }
 }

@@ -16,18 +16,11 @@ static TOO_BIG: [u8; 12] = [
 ];
 
 fn echo_repr() -> Repr<'static> {
-    Repr::EchoRequest {
-        ident: 0x1234,
-        sequence: 0xabcd,
-        data: &[0xaa, 0x00, 0x00, 0xff],
-    }
+    Repr::EchoRequest { ident: 0x1234, sequence: 0xabcd, data: &[0xaa, 0x00, 0x00, 0xff] }
 }
 
 fn too_big_repr() -> Repr<'static> {
-    Repr::FragmentationNeeded {
-        next_hop_mtu: 1464,
-        original: &TOO_BIG[8..],
-    }
+    Repr::FragmentationNeeded { next_hop_mtu: 1464, original: &TOO_BIG[8..] }
 }
 
 fn parse_bytes(bytes: &[u8]) -> Result<Repr<'_>, Error> {
@@ -89,10 +82,7 @@ fn the_reply_mirrors_the_request() {
 
 #[test]
 fn unused_bits_are_ignored_and_never_sent() {
-    let repr = Repr::TimeExceeded {
-        code: 0,
-        original: &[1, 2, 3, 4],
-    };
+    let repr = Repr::TimeExceeded { code: 0, original: &[1, 2, 3, 4] };
     let clean = emit_bytes(&repr);
     assert_eq!(clean[4..8], [0; 4]);
     let mut noisy = clean.clone();
@@ -117,10 +107,7 @@ fn odd_cases() {
     };
     assert_eq!(parse_bytes(&sealed(1, 1)), Err(Error::BadHeader));
     assert_eq!(parse_bytes(&sealed(0, 13)), Err(Error::Unsupported));
-    let expected = Repr::Unreachable {
-        code: UnreachableCode(0),
-        original: &ECHO[8..],
-    };
+    let expected = Repr::Unreachable { code: UnreachableCode(0), original: &ECHO[8..] };
     assert_eq!(parse_bytes(&sealed(0, 3)), Ok(expected));
     assert_eq!(Type(13).to_string(), "ICMP type 13");
     assert!(!Type::ECHO_REPLY.is_error() && Type::REDIRECT.is_error());

@@ -154,28 +154,16 @@ mod test {
         assert_eq!((ip.source(), ip.destination()), (GATEWAY, AGENT));
         let message = Packet::new_unchecked(ip.payload());
         let icmp = Repr::parse(&message, GATEWAY, AGENT).unwrap();
-        let expected = Repr::PacketTooBig {
-            mtu: 1444,
-            original: &packet[..1232],
-        };
+        let expected = Repr::PacketTooBig { mtu: 1444, original: &packet[..1232] };
         assert_eq!(icmp, expected);
     }
 
     #[test]
     fn a_short_packet_is_quoted_whole_without_padding() {
-        let packet = bytes_of(&ipv6::Repr {
-            payload_len: 8,
-            ..offending()
-        });
+        let packet = bytes_of(&ipv6::Repr { payload_len: 8, ..offending() });
         let padded = [&packet[..], &[0; 4]].concat();
         let report = report(Problem::TimeExceeded, &padded, GATEWAY).unwrap();
-        assert_eq!(
-            report.icmp,
-            Repr::TimeExceeded {
-                code: 0,
-                original: &packet
-            }
-        );
+        assert_eq!(report.icmp, Repr::TimeExceeded { code: 0, original: &packet });
         assert_eq!(report.emit(&mut [0; 95]), Err(Error::NoRoom));
         assert_eq!(report.emit(&mut [0; 96]), Ok(96));
     }
@@ -184,30 +172,14 @@ mod test {
     fn silence() {
         let problem = Problem::Unreachable(UnreachableCode::ADDRESS);
         let silent = [
-            ipv6::Repr {
-                source: Ipv6Addr::UNSPECIFIED,
-                ..offending()
-            },
-            ipv6::Repr {
-                source: Ipv6Addr::LOCALHOST,
-                ..offending()
-            },
-            ipv6::Repr {
-                source: GROUP,
-                ..offending()
-            },
-            ipv6::Repr {
-                destination: GROUP,
-                ..offending()
-            },
+            ipv6::Repr { source: Ipv6Addr::UNSPECIFIED, ..offending() },
+            ipv6::Repr { source: Ipv6Addr::LOCALHOST, ..offending() },
+            ipv6::Repr { source: GROUP, ..offending() },
+            ipv6::Repr { destination: GROUP, ..offending() },
         ];
         for repr in silent {
             let packet = bytes_of(&repr);
-            assert_eq!(
-                report(problem, &packet, GATEWAY),
-                Err(Error::Unsupported),
-                "{repr:?}"
-            );
+            assert_eq!(report(problem, &packet, GATEWAY), Err(Error::Unsupported), "{repr:?}");
         }
         let to_group = bytes_of(&silent[3]);
         assert!(report(Problem::PacketTooBig { mtu: 1280 }, &to_group, GATEWAY).is_ok());
@@ -215,33 +187,20 @@ mod test {
 
     #[test]
     fn no_error_about_an_error() {
-        let mut packet = bytes_of(&ipv6::Repr {
-            next_header: Protocol::ICMPV6,
-            ..offending()
-        });
+        let mut packet = bytes_of(&ipv6::Repr { next_header: Protocol::ICMPV6, ..offending() });
         for (kind, silent) in [(1, true), (127, true), (128, false), (135, false), (137, true)] {
             packet[40] = kind;
             let result = report(Problem::TimeExceeded, &packet, GATEWAY);
             assert_eq!(result.is_err(), silent, "type {kind}");
         }
-        let fragment = ipv6::Repr {
-            next_header: Protocol::FRAGMENT,
-            ..offending()
-        };
+        let fragment = ipv6::Repr { next_header: Protocol::FRAGMENT, ..offending() };
         let mut packet = bytes_of(&fragment);
         packet[40..49].copy_from_slice(&[58, 0, 0, 9, 0, 0, 0, 1, 128]);
         let result = report(Problem::TimeExceeded, &packet, GATEWAY);
         assert_eq!(result, Err(Error::Unsupported), "a later fragment of ICMPv6");
         packet[40] = 17;
         assert!(report(Problem::TimeExceeded, &packet, GATEWAY).is_ok());
-        let lying = bytes_of(&ipv6::Repr {
-            next_header: Protocol::ROUTING,
-            payload_len: 8,
-            ..offending()
-        });
-        assert_eq!(
-            report(Problem::TimeExceeded, &lying, GATEWAY),
-            Err(Error::Truncated)
-        );
+        let lying = bytes_of(&ipv6::Repr { next_header: Protocol::ROUTING, payload_len: 8, ..offending() });
+        assert_eq!(report(Problem::TimeExceeded, &lying, GATEWAY), Err(Error::Truncated));
     }
 }

@@ -19,18 +19,11 @@ static TOO_BIG: [u8; 12] = [
 ];
 
 fn echo_repr() -> Repr<'static> {
-    Repr::EchoRequest {
-        ident: 0x1234,
-        sequence: 0xabcd,
-        data: &[0xaa, 0x00, 0x00, 0xff],
-    }
+    Repr::EchoRequest { ident: 0x1234, sequence: 0xabcd, data: &[0xaa, 0x00, 0x00, 0xff] }
 }
 
 fn too_big_repr() -> Repr<'static> {
-    Repr::PacketTooBig {
-        mtu: 1444,
-        original: &TOO_BIG[8..],
-    }
+    Repr::PacketTooBig { mtu: 1444, original: &TOO_BIG[8..] }
 }
 
 fn parse_bytes(bytes: &[u8]) -> Result<Repr<'_>, Error> {
@@ -92,10 +85,7 @@ fn the_reply_mirrors_the_request() {
 
 #[test]
 fn unused_bits_are_ignored_and_never_sent() {
-    let repr = Repr::Unreachable {
-        code: UnreachableCode::PORT,
-        original: &[1, 2, 3, 4],
-    };
+    let repr = Repr::Unreachable { code: UnreachableCode::PORT, original: &[1, 2, 3, 4] };
     let clean = emit_bytes(&repr);
     assert_eq!(clean[4..8], [0; 4]);
     let mut noisy = clean.clone();
@@ -115,11 +105,7 @@ fn odd_cases() {
     }
     assert_eq!(parse_bytes(&ECHO[..11]), Err(Error::BadChecksum));
     let elsewhere = Repr::parse(&Packet::new_unchecked(&ECHO[..]), SOURCE, Ipv6Addr::LOCALHOST);
-    assert_eq!(
-        elsewhere,
-        Err(Error::BadChecksum),
-        "the addresses are part of the sum"
-    );
+    assert_eq!(elsewhere, Err(Error::BadChecksum), "the addresses are part of the sum");
     let sealed = |at: usize, value: u8| {
         let mut bytes = ECHO;
         bytes[at] = value;
@@ -128,10 +114,7 @@ fn odd_cases() {
     };
     assert_eq!(parse_bytes(&sealed(1, 1)), Err(Error::BadHeader));
     assert_eq!(parse_bytes(&sealed(0, 135)), Err(Error::Unsupported));
-    let expected = Repr::TimeExceeded {
-        code: 0,
-        original: &ECHO[8..],
-    };
+    let expected = Repr::TimeExceeded { code: 0, original: &ECHO[8..] };
     assert_eq!(parse_bytes(&sealed(0, 3)), Ok(expected));
     assert_eq!(Type(200).to_string(), "ICMPv6 type 200");
     assert!(Type::NEIGHBOR_SOLICITATION.is_neighbor_discovery());

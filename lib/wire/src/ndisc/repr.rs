@@ -66,10 +66,7 @@ pub enum Repr {
 impl Repr {
     /// Asks who has an address. Goes to `solicited_node(target)`.
     pub const fn solicit(target: Ipv6Addr, source_mac: Mac) -> Repr {
-        Repr::Solicitation {
-            target,
-            source_mac: Some(source_mac),
-        }
+        Repr::Solicitation { target, source_mac: Some(source_mac) }
     }
 
     /// The answer to who asked for `target` from the address `asker`, and where to send it.
@@ -80,10 +77,7 @@ impl Repr {
         let answer = Repr::Advertisement {
             target,
             target_mac: Some(mac),
-            flags: Flags {
-                solicited: !nameless,
-                ..flags
-            },
+            flags: Flags { solicited: !nameless, ..flags },
         };
         (if nameless { ALL_NODES } else { asker }, answer)
     }
@@ -94,10 +88,9 @@ impl Repr {
         let kind = packet.judge(ip)?;
         let target = packet.target().ok_or(Error::Unsupported)?;
         match kind {
-            Type::NEIGHBOR_SOLICITATION => Ok(Repr::Solicitation {
-                target,
-                source_mac: packet.mac_option(MacOption::Source)?,
-            }),
+            Type::NEIGHBOR_SOLICITATION => {
+                Ok(Repr::Solicitation { target, source_mac: packet.mac_option(MacOption::Source)? })
+            }
             Type::NEIGHBOR_ADVERTISEMENT => Ok(Repr::Advertisement {
                 target,
                 target_mac: packet.mac_option(MacOption::Target)?,
@@ -109,14 +102,8 @@ impl Repr {
 
     const fn mac(&self) -> Option<(MacOption, Mac)> {
         match *self {
-            Repr::Solicitation {
-                source_mac: Some(mac),
-                ..
-            } => Some((MacOption::Source, mac)),
-            Repr::Advertisement {
-                target_mac: Some(mac),
-                ..
-            } => Some((MacOption::Target, mac)),
+            Repr::Solicitation { source_mac: Some(mac), .. } => Some((MacOption::Source, mac)),
+            Repr::Advertisement { target_mac: Some(mac), .. } => Some((MacOption::Target, mac)),
             _ => None,
         }
     }

@@ -40,10 +40,7 @@ fn asking() -> ipv6::Repr {
 }
 
 fn advertisement() -> Repr {
-    let flags = Flags {
-        router: true,
-        ..Flags::default()
-    };
+    let flags = Flags { router: true, ..Flags::default() };
     Repr::answer(AGENT, GATEWAY, GATEWAY_MAC, flags).1
 }
 
@@ -96,10 +93,7 @@ fn construct() {
 fn parse() {
     let expected = Repr::solicit(GATEWAY, AGENT_MAC);
     assert_eq!(parse_bytes(&SOLICITATION, &asking()), Ok(expected));
-    assert_eq!(
-        parse_bytes(&ADVERTISEMENT, &ip(GATEWAY, AGENT)),
-        Ok(advertisement())
-    );
+    assert_eq!(parse_bytes(&ADVERTISEMENT, &ip(GATEWAY, AGENT)), Ok(advertisement()));
 }
 
 #[test]
@@ -111,10 +105,7 @@ fn emit() {
 
 #[test]
 fn without_options() {
-    let probe = Repr::Solicitation {
-        target: AGENT,
-        source_mac: None,
-    };
+    let probe = Repr::Solicitation { target: AGENT, source_mac: None };
     let group = solicited_node(AGENT);
     let bytes = emit_bytes(&probe, Ipv6Addr::UNSPECIFIED, group);
     assert_eq!(bytes.len(), 24);
@@ -154,20 +145,14 @@ fn reserved_bits_are_ignored_and_never_sent() {
 
 #[test]
 fn from_beyond_a_router() {
-    let far = ipv6::Repr {
-        hop_limit: 254,
-        ..asking()
-    };
+    let far = ipv6::Repr { hop_limit: 254, ..asking() };
     assert_eq!(parse_bytes(&SOLICITATION, &far), Err(Error::BadHopLimit));
 }
 
 #[test]
 fn malformed() {
     for len in 0..HEADER_LEN {
-        assert_eq!(
-            parse_bytes(&SOLICITATION[..len], &asking()),
-            Err(Error::Truncated)
-        );
+        assert_eq!(parse_bytes(&SOLICITATION[..len], &asking()), Err(Error::Truncated));
     }
     let mut wrong = SOLICITATION;
     wrong[2] ^= 1;
@@ -182,11 +167,7 @@ fn malformed() {
     assert_eq!(changed(25, 0), Err(Error::BadOption), "no length");
     assert_eq!(changed(25, 2), Err(Error::BadOption), "past the end");
     let long = [&SOLICITATION[..24], &[1, 2], &[0; 14]].concat();
-    assert_eq!(
-        judge(long, &asking()),
-        Err(Error::BadOption),
-        "not an Ethernet address"
-    );
+    assert_eq!(judge(long, &asking()), Err(Error::BadOption), "not an Ethernet address");
     let cut = SOLICITATION[..25].to_vec();
     assert_eq!(judge(cut, &asking()), Err(Error::BadOption));
     assert_eq!(changed(0, 128), Err(Error::Unsupported));
@@ -204,11 +185,7 @@ fn unknown_options_are_stepped_over() {
 fn addresses_that_cannot_be() {
     let nameless = ip(Ipv6Addr::UNSPECIFIED, solicited_node(GATEWAY));
     let named = judge(SOLICITATION.to_vec(), &nameless);
-    assert_eq!(
-        named,
-        Err(Error::BadAddress),
-        "no address, but an Ethernet address"
-    );
+    assert_eq!(named, Err(Error::BadAddress), "no address, but an Ethernet address");
     let bare = SOLICITATION[..24].to_vec();
     assert_eq!(judge(bare.clone(), &nameless), Ok(Type::NEIGHBOR_SOLICITATION));
     let direct = ip(Ipv6Addr::UNSPECIFIED, GATEWAY);
@@ -228,10 +205,7 @@ fn the_other_messages_are_recognised() {
     let to_routers = ip(AGENT, ALL_ROUTERS);
     let rs = of(Type::ROUTER_SOLICITATION, 8);
     assert_eq!(judge(rs.clone(), &to_routers), Ok(Type::ROUTER_SOLICITATION));
-    assert_eq!(
-        parse_bytes(&sealed(rs.clone(), &to_routers), &to_routers),
-        Err(Error::Unsupported)
-    );
+    assert_eq!(parse_bytes(&sealed(rs.clone(), &to_routers), &to_routers), Err(Error::Unsupported));
     let nameless = ip(Ipv6Addr::UNSPECIFIED, ALL_ROUTERS);
     let named = [&rs[..], &SOLICITATION[24..]].concat();
     assert_eq!(judge(named, &nameless), Err(Error::BadAddress));
@@ -241,13 +215,7 @@ fn the_other_messages_are_recognised() {
     assert_eq!(judge(ra.clone(), &ip(GATEWAY, ALL_NODES)), Err(Error::BadAddress));
     assert_eq!(judge(ra[..15].to_vec(), &from_router), Err(Error::Truncated));
     let redirect = of(Type::REDIRECT, 40);
-    assert_eq!(
-        judge(redirect.clone(), &ip(LINK_LOCAL, AGENT)),
-        Ok(Type::REDIRECT)
-    );
+    assert_eq!(judge(redirect.clone(), &ip(LINK_LOCAL, AGENT)), Ok(Type::REDIRECT));
     let header = ip(LINK_LOCAL, AGENT);
-    assert_eq!(
-        parse_bytes(&sealed(redirect, &header), &header),
-        Err(Error::Unsupported)
-    );
+    assert_eq!(parse_bytes(&sealed(redirect, &header), &header), Err(Error::Unsupported));
 }

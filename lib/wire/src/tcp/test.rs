@@ -47,9 +47,7 @@ fn syn_with(options: &[u8]) -> Vec<u8> {
 }
 
 fn offset(options: &[u8]) -> Option<usize> {
-    Packet::new_checked(&syn_with(options)[..])
-        .unwrap()
-        .mss_option_offset()
+    Packet::new_checked(&syn_with(options)[..]).unwrap().mss_option_offset()
 }
 
 #[test]
@@ -147,21 +145,13 @@ fn the_walk_ends() {
     assert_eq!(offset(&[5, 255]), None, "an option past the end");
     assert_eq!(offset(&[1, 1, 1, 5]), None, "an option cut in its first byte");
     assert_eq!(offset(&[1, 1, 2, 4]), None, "a value behind the end");
-    assert_eq!(
-        offset(&[2, 3, 9, 2, 4, 5, 180]),
-        Some(25),
-        "an MSS of a wrong length is none"
-    );
+    assert_eq!(offset(&[2, 3, 9, 2, 4, 5, 180]), Some(25), "an MSS of a wrong length is none");
     assert_eq!(offset(&[1; 40]), None);
 }
 
 #[test]
 fn clamping_keeps_the_checksum_right() {
-    for options in [
-        &[2u8, 4, 5, 180][..],
-        &[1, 2, 4, 5, 180],
-        &[3, 3, 7, 2, 4, 0xff, 0xff],
-    ] {
+    for options in [&[2u8, 4, 5, 180][..], &[1, 2, 4, 5, 180], &[3, 3, 7, 2, 4, 0xff, 0xff]] {
         for limit in [1, 256, 1240, 1424, 1459] {
             let mut bytes = syn_with(options);
             assert!(Packet::new_unchecked(&mut bytes[..]).clamp_mss(limit));

@@ -46,28 +46,16 @@ fn a_tagged_frame() {
         .unwrap();
     let outer = ethernet::Packet::new_checked(&frame[..]).unwrap();
     let header = ethernet::Repr::parse(&outer).unwrap();
-    assert_eq!(
-        (header.source, header.destination),
-        (Mac(SOURCE_MAC), Mac(TARGET_MAC))
-    );
+    assert_eq!((header.source, header.destination), (Mac(SOURCE_MAC), Mac(TARGET_MAC)));
     assert_eq!(header.ethertype, EtherType::VLAN);
     let tag = vlan::Packet::new_checked(outer.payload()).unwrap();
     let repr = vlan::Repr::parse(&tag).unwrap();
-    assert_eq!(
-        (repr.vlan, repr.ethertype),
-        (sterna_wire::VlanId::new(10), EtherType::IPV4)
-    );
+    assert_eq!((repr.vlan, repr.ethertype), (sterna_wire::VlanId::new(10), EtherType::IPV4));
     let (ip, payload) = read_v4(tag.payload());
-    assert_eq!(
-        (ip.source, ip.destination, ip.ttl, ip.protocol),
-        (A4, B4, 63, Protocol::UDP)
-    );
+    assert_eq!((ip.source, ip.destination, ip.ttl, ip.protocol), (A4, B4, 63, Protocol::UDP));
     let datagram = udp::Packet::new_checked(payload).unwrap();
     let repr = udp::Repr::parse(&datagram, A4.into(), B4.into()).unwrap();
-    assert_eq!(
-        (repr.source_port, repr.destination_port, repr.payload_len),
-        (40000, 4341, 7)
-    );
+    assert_eq!((repr.source_port, repr.destination_port, repr.payload_len), (40000, 4341, 7));
     assert_ne!(datagram.checksum(), 0, "there was a checksum to verify");
     assert_eq!(datagram.payload(), PAYLOAD);
 }
@@ -88,14 +76,8 @@ fn ipv4_with_options_and_fragments() {
     bytes.extend(PAYLOAD);
     let (ip, payload) = read_v4(&bytes);
     assert_eq!(payload, PAYLOAD);
-    assert_eq!(
-        (ip.dscp.get(), ip.ecn, ip.ident),
-        (46, sterna_wire::Ecn::ECT0, 0x1234)
-    );
-    assert_eq!(
-        (ip.dont_fragment, ip.more_fragments, ip.fragment_offset),
-        (false, true, 1480)
-    );
+    assert_eq!((ip.dscp.get(), ip.ecn, ip.ident), (46, sterna_wire::Ecn::ECT0, 0x1234));
+    assert_eq!((ip.dont_fragment, ip.more_fragments, ip.fragment_offset), (false, true, 1480));
 }
 
 #[test]
@@ -115,10 +97,7 @@ fn extension_headers() {
     let extensions = Ipv6Extensions {
         hop_by_hop_options: Some(raw(6)),
         destination_options: Some(raw(14)),
-        routing: Some(Ipv6RoutingExtensions {
-            routing: raw(22),
-            final_destination_options: None,
-        }),
+        routing: Some(Ipv6RoutingExtensions { routing: raw(22), final_destination_options: None }),
         fragment: Some(Ipv6FragmentHeader::new(
             IpNumber(0),
             IpFragOffset::try_new(0).unwrap(),
@@ -127,12 +106,8 @@ fn extension_headers() {
         )),
         auth: Some(IpAuthHeader::new(IpNumber(0), 1, 2, &[0; 12]).unwrap()),
     };
-    let header = Ipv6Header {
-        source: A6.octets(),
-        destination: B6.octets(),
-        hop_limit: 9,
-        ..Default::default()
-    };
+    let header =
+        Ipv6Header { source: A6.octets(), destination: B6.octets(), hop_limit: 9, ..Default::default() };
     let mut bytes = Vec::new();
     PacketBuilder::ip(IpHeaders::Ipv6(header, extensions))
         .udp(1, 2)
@@ -141,11 +116,7 @@ fn extension_headers() {
     let (ip, payload) = read_v6(&bytes);
     let upper = ipv6_ext::walk(ip.next_header, payload).unwrap();
     assert_eq!((upper.proto, upper.offset), (Protocol::UDP, 8 + 16 + 24 + 8 + 24));
-    let fragment = ipv6_ext::Fragment {
-        offset: 0,
-        more: true,
-        id: 0xdead_beef,
-    };
+    let fragment = ipv6_ext::Fragment { offset: 0, more: true, id: 0xdead_beef };
     assert_eq!(upper.fragment, Some(fragment));
     let datagram = udp::Packet::new_checked(&payload[upper.offset..]).unwrap();
     assert_eq!((datagram.source_port(), datagram.payload()), (1, &PAYLOAD[..]));
@@ -155,11 +126,8 @@ fn extension_headers() {
 fn tcp_syn_and_its_mss() {
     for v6 in [false, true] {
         let mut bytes = Vec::new();
-        let (builder, from, to): (_, IpAddr, IpAddr) = if v6 {
-            (self::v6(), A6.into(), B6.into())
-        } else {
-            (v4(), A4.into(), B4.into())
-        };
+        let (builder, from, to): (_, IpAddr, IpAddr) =
+            if v6 { (self::v6(), A6.into(), B6.into()) } else { (v4(), A4.into(), B4.into()) };
         let options = [
             TcpOptionElement::WindowScale(7),
             TcpOptionElement::MaximumSegmentSize(1460),
@@ -175,15 +143,8 @@ fn tcp_syn_and_its_mss() {
         let payload = if v6 { read_v6(&bytes).1 } else { read_v4(&bytes).1 };
         let segment = tcp::Packet::new_checked(payload).unwrap();
         let repr = tcp::Repr::parse(&segment, from, to).unwrap();
-        assert_eq!(
-            (repr.mss, repr.flags, repr.sequence),
-            (Some(1460), tcp::Flags::SYN, 0x0102_0304)
-        );
-        assert_eq!(
-            segment.mss_option_offset(),
-            Some(20 + 3 + 2),
-            "behind three bytes: odd"
-        );
+        assert_eq!((repr.mss, repr.flags, repr.sequence), (Some(1460), tcp::Flags::SYN, 0x0102_0304));
+        assert_eq!(segment.mss_option_offset(), Some(20 + 3 + 2), "behind three bytes: odd");
     }
 }
 
@@ -195,36 +156,15 @@ fn icmpv4_messages() {
         read_v4(&bytes).1.to_vec()
     };
     let echo = read(Icmpv4Type::EchoRequest(IcmpEchoHeader { id: 3, seq: 4 }));
-    let expected = icmpv4::Repr::EchoRequest {
-        ident: 3,
-        sequence: 4,
-        data: &PAYLOAD,
-    };
-    assert_eq!(
-        icmpv4::Repr::parse(&icmpv4::Packet::new_unchecked(&echo[..])),
-        Ok(expected)
-    );
+    let expected = icmpv4::Repr::EchoRequest { ident: 3, sequence: 4, data: &PAYLOAD };
+    assert_eq!(icmpv4::Repr::parse(&icmpv4::Packet::new_unchecked(&echo[..])), Ok(expected));
     let too_big = etherparse::icmpv4::DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1400 };
     let too_big = read(Icmpv4Type::DestinationUnreachable(too_big));
-    let expected = icmpv4::Repr::FragmentationNeeded {
-        next_hop_mtu: 1400,
-        original: &PAYLOAD,
-    };
-    assert_eq!(
-        icmpv4::Repr::parse(&icmpv4::Packet::new_unchecked(&too_big[..])),
-        Ok(expected)
-    );
-    let late = read(Icmpv4Type::TimeExceeded(
-        etherparse::icmpv4::TimeExceededCode::TtlExceededInTransit,
-    ));
-    let expected = icmpv4::Repr::TimeExceeded {
-        code: 0,
-        original: &PAYLOAD,
-    };
-    assert_eq!(
-        icmpv4::Repr::parse(&icmpv4::Packet::new_unchecked(&late[..])),
-        Ok(expected)
-    );
+    let expected = icmpv4::Repr::FragmentationNeeded { next_hop_mtu: 1400, original: &PAYLOAD };
+    assert_eq!(icmpv4::Repr::parse(&icmpv4::Packet::new_unchecked(&too_big[..])), Ok(expected));
+    let late = read(Icmpv4Type::TimeExceeded(etherparse::icmpv4::TimeExceededCode::TtlExceededInTransit));
+    let expected = icmpv4::Repr::TimeExceeded { code: 0, original: &PAYLOAD };
+    assert_eq!(icmpv4::Repr::parse(&icmpv4::Packet::new_unchecked(&late[..])), Ok(expected));
 }
 
 #[test]
@@ -235,18 +175,11 @@ fn icmpv6_messages() {
         read_v6(&bytes).1.to_vec()
     };
     let echo = read(Icmpv6Type::EchoReply(IcmpEchoHeader { id: 3, seq: 4 }));
-    let expected = icmpv6::Repr::EchoReply {
-        ident: 3,
-        sequence: 4,
-        data: &PAYLOAD,
-    };
+    let expected = icmpv6::Repr::EchoReply { ident: 3, sequence: 4, data: &PAYLOAD };
     let packet = icmpv6::Packet::new_unchecked(&echo[..]);
     assert_eq!(icmpv6::Repr::parse(&packet, A6, B6), Ok(expected));
     let too_big = read(Icmpv6Type::PacketTooBig { mtu: 1400 });
-    let expected = icmpv6::Repr::PacketTooBig {
-        mtu: 1400,
-        original: &PAYLOAD,
-    };
+    let expected = icmpv6::Repr::PacketTooBig { mtu: 1400, original: &PAYLOAD };
     let packet = icmpv6::Packet::new_unchecked(&too_big[..]);
     assert_eq!(icmpv6::Repr::parse(&packet, A6, B6), Ok(expected));
 }

@@ -89,30 +89,13 @@ impl Captured {
 #[test]
 fn oor_request() {
     let seen = read(OOR_REQUEST);
-    assert_eq!(
-        (seen.outer.source, seen.outer.destination, seen.outer.ttl),
-        (XTR_A, XTR_B, 63)
-    );
-    assert_eq!(
-        (seen.outer.protocol, seen.outer.dont_fragment),
-        (Protocol::UDP, true)
-    );
-    assert_eq!(
-        (seen.udp.source_port, seen.udp.destination_port),
-        (DATA_PORT, DATA_PORT)
-    );
+    assert_eq!((seen.outer.source, seen.outer.destination, seen.outer.ttl), (XTR_A, XTR_B, 63));
+    assert_eq!((seen.outer.protocol, seen.outer.dont_fragment), (Protocol::UDP, true));
+    assert_eq!((seen.udp.source_port, seen.udp.destination_port), (DATA_PORT, DATA_PORT));
     assert_eq!(seen.udp_checksum, 0xc925);
     assert_eq!((seen.lisp, seen.family), (data::Repr::default(), Family::V4));
-    assert_eq!(
-        (seen.inner.source, seen.inner.destination, seen.inner.ttl),
-        (SITE_A, SITE_B, 63)
-    );
-    let icmpv4::Repr::EchoRequest {
-        ident,
-        sequence,
-        data,
-    } = seen.icmp()
-    else {
+    assert_eq!((seen.inner.source, seen.inner.destination, seen.inner.ttl), (SITE_A, SITE_B, 63));
+    let icmpv4::Repr::EchoRequest { ident, sequence, data } = seen.icmp() else {
         panic!("not an echo request");
     };
     assert_eq!((ident, sequence, data.len()), (0x4a30, 2, 56));
@@ -123,55 +106,25 @@ fn oor_reply() {
     let seen = read(OOR_REPLY);
     assert_eq!((seen.outer.source, seen.outer.destination), (XTR_B, XTR_A));
     assert_eq!((seen.inner.source, seen.inner.destination), (SITE_B, SITE_A));
-    assert!(matches!(
-        seen.icmp(),
-        icmpv4::Repr::EchoReply {
-            ident: 0x4a30,
-            sequence: 3,
-            ..
-        }
-    ));
+    assert!(matches!(seen.icmp(), icmpv4::Repr::EchoReply { ident: 0x4a30, sequence: 3, .. }));
 }
 
 #[test]
 fn vpp_reply_with_a_next_protocol() {
     let seen = read(VPP_REPLY);
-    assert_eq!(
-        (seen.outer.source, seen.outer.ttl, seen.outer.dont_fragment),
-        (XTR_B, 254, false)
-    );
+    assert_eq!((seen.outer.source, seen.outer.ttl, seen.outer.dont_fragment), (XTR_B, 254, false));
     assert_eq!(seen.udp_checksum, 0, "VPP computes none");
-    let expected = data::Repr {
-        next_protocol: Some(NextProtocol::IPV4),
-        ..data::Repr::default()
-    };
-    assert_eq!(
-        (seen.lisp, seen.lisp.instance, seen.family),
-        (expected, Instance::Absent, Family::V4)
-    );
+    let expected = data::Repr { next_protocol: Some(NextProtocol::IPV4), ..data::Repr::default() };
+    assert_eq!((seen.lisp, seen.lisp.instance, seen.family), (expected, Instance::Absent, Family::V4));
     assert_eq!((seen.inner.source, seen.inner.destination), (SITE_B, SITE_A));
-    assert!(matches!(
-        seen.icmp(),
-        icmpv4::Repr::EchoReply {
-            ident: 0x4aab,
-            sequence: 4,
-            ..
-        }
-    ));
+    assert!(matches!(seen.icmp(), icmpv4::Repr::EchoReply { ident: 0x4aab, sequence: 4, .. }));
 }
 
 #[test]
 fn oor_towards_vpp() {
     let seen = read(OOR_TO_VPP);
     assert_eq!((seen.lisp, seen.inner.source), (data::Repr::default(), SITE_A));
-    assert!(matches!(
-        seen.icmp(),
-        icmpv4::Repr::EchoReply {
-            ident: 0x4aad,
-            sequence: 1,
-            ..
-        }
-    ));
+    assert!(matches!(seen.icmp(), icmpv4::Repr::EchoReply { ident: 0x4aad, sequence: 1, .. }));
 }
 
 #[test]
@@ -181,15 +134,13 @@ fn our_emitters_write_what_they_wrote() {
         let seen = read(hex);
         let mut again = frame.clone();
         again[14..50].fill(0xa5);
-        seen.lisp
-            .emit(&mut data::Packet::new_unchecked(&mut again[42..50]));
+        seen.lisp.emit(&mut data::Packet::new_unchecked(&mut again[42..50]));
         let mut datagram = udp::Packet::new_unchecked(&mut again[34..]);
         seen.udp.emit(&mut datagram);
         if seen.udp_checksum != 0 {
             datagram.fill_checksum(seen.outer.source.into(), seen.outer.destination.into());
         }
-        seen.outer
-            .emit(&mut ipv4::Packet::new_unchecked(&mut again[14..34]));
+        seen.outer.emit(&mut ipv4::Packet::new_unchecked(&mut again[14..34]));
         assert_eq!(again, frame);
     }
 }

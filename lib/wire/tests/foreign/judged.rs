@@ -47,11 +47,7 @@ fn header_v6(next_header: Protocol) -> ipv6::Repr {
 /// An untagged frame around a network packet.
 fn framed(ethertype: EtherType, packet: &[u8]) -> Vec<u8> {
     let mut frame = vec![0xa5; 14];
-    let repr = ethernet::Repr {
-        destination: Mac([2; 6]),
-        source: MAC,
-        ethertype,
-    };
+    let repr = ethernet::Repr { destination: Mac([2; 6]), source: MAC, ethertype };
     repr.emit(&mut ethernet::Packet::new_unchecked(&mut frame[..]));
     frame.extend(packet);
     frame
@@ -59,10 +55,7 @@ fn framed(ethertype: EtherType, packet: &[u8]) -> Vec<u8> {
 
 fn packet_v4(repr: &ipv4::Repr, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0xa5; 20];
-    let repr = ipv4::Repr {
-        payload_len: payload.len() as u16,
-        ..*repr
-    };
+    let repr = ipv4::Repr { payload_len: payload.len() as u16, ..*repr };
     repr.emit(&mut ipv4::Packet::new_unchecked(&mut bytes[..]));
     bytes.extend(payload);
     bytes
@@ -70,10 +63,7 @@ fn packet_v4(repr: &ipv4::Repr, payload: &[u8]) -> Vec<u8> {
 
 fn packet_v6(repr: &ipv6::Repr, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0xa5; 40];
-    let repr = ipv6::Repr {
-        payload_len: payload.len() as u16,
-        ..*repr
-    };
+    let repr = ipv6::Repr { payload_len: payload.len() as u16, ..*repr };
     repr.emit(&mut ipv6::Packet::new_unchecked(&mut bytes[..]));
     bytes.extend(payload);
     bytes
@@ -92,11 +82,7 @@ fn judge(frame: &[u8]) -> SlicedPacket<'_> {
 fn datagram(from: IpAddr, to: IpAddr) -> Vec<u8> {
     let mut bytes = vec![0xa5; 8];
     bytes.extend(PAYLOAD);
-    let repr = udp::Repr {
-        source_port: 50000,
-        destination_port: 4341,
-        payload_len: 9,
-    };
+    let repr = udp::Repr { source_port: 50000, destination_port: 4341, payload_len: 9 };
     let mut packet = udp::Packet::new_unchecked(&mut bytes[..]);
     repr.emit(&mut packet);
     packet.fill_checksum(from, to);
@@ -105,59 +91,31 @@ fn datagram(from: IpAddr, to: IpAddr) -> Vec<u8> {
 
 #[test]
 fn udp_over_ipv4() {
-    let frame = framed(
-        EtherType::IPV4,
-        &packet_v4(&header_v4(Protocol::UDP), &datagram(A4.into(), B4.into())),
-    );
+    let frame =
+        framed(EtherType::IPV4, &packet_v4(&header_v4(Protocol::UDP), &datagram(A4.into(), B4.into())));
     let sliced = judge(&frame);
-    let Some(NetSlice::Ipv4(ip)) = &sliced.net else {
-        panic!("not IPv4")
-    };
+    let Some(NetSlice::Ipv4(ip)) = &sliced.net else { panic!("not IPv4") };
     let ip = ip.header();
     assert_eq!((ip.source_addr(), ip.destination_addr(), ip.ttl()), (A4, B4, 61));
-    assert_eq!(
-        (ip.dcp().value(), ip.ecn().value(), ip.identification()),
-        (10, 1, 0xbeef)
-    );
+    assert_eq!((ip.dcp().value(), ip.ecn().value(), ip.identification()), (10, 1, 0xbeef));
     assert!(ip.dont_fragment() && !ip.more_fragments());
-    let Some(TransportSlice::Udp(udp)) = &sliced.transport else {
-        panic!("not UDP")
-    };
-    assert_eq!(
-        (udp.source_port(), udp.destination_port(), udp.payload()),
-        (50000, 4341, &PAYLOAD[..])
-    );
-    let own = udp
-        .to_header()
-        .calc_checksum_ipv4_raw(A4.octets(), B4.octets(), udp.payload());
+    let Some(TransportSlice::Udp(udp)) = &sliced.transport else { panic!("not UDP") };
+    assert_eq!((udp.source_port(), udp.destination_port(), udp.payload()), (50000, 4341, &PAYLOAD[..]));
+    let own = udp.to_header().calc_checksum_ipv4_raw(A4.octets(), B4.octets(), udp.payload());
     assert_eq!(udp.checksum(), own.unwrap());
 }
 
 #[test]
 fn udp_over_ipv6() {
-    let frame = framed(
-        EtherType::IPV6,
-        &packet_v6(&header_v6(Protocol::UDP), &datagram(A6.into(), B6.into())),
-    );
+    let frame =
+        framed(EtherType::IPV6, &packet_v6(&header_v6(Protocol::UDP), &datagram(A6.into(), B6.into())));
     let sliced = judge(&frame);
-    let Some(NetSlice::Ipv6(ip)) = &sliced.net else {
-        panic!("not IPv6")
-    };
+    let Some(NetSlice::Ipv6(ip)) = &sliced.net else { panic!("not IPv6") };
     let ip = ip.header();
-    assert_eq!(
-        (ip.source_addr(), ip.destination_addr(), ip.hop_limit()),
-        (A6, B6, 255)
-    );
-    assert_eq!(
-        (ip.traffic_class(), ip.flow_label().value()),
-        (10 << 2 | 3, 0x12345)
-    );
-    let Some(TransportSlice::Udp(udp)) = &sliced.transport else {
-        panic!("not UDP")
-    };
-    let own = udp
-        .to_header()
-        .calc_checksum_ipv6_raw(A6.octets(), B6.octets(), udp.payload());
+    assert_eq!((ip.source_addr(), ip.destination_addr(), ip.hop_limit()), (A6, B6, 255));
+    assert_eq!((ip.traffic_class(), ip.flow_label().value()), (10 << 2 | 3, 0x12345));
+    let Some(TransportSlice::Udp(udp)) = &sliced.transport else { panic!("not UDP") };
+    let own = udp.to_header().calc_checksum_ipv6_raw(A6.octets(), B6.octets(), udp.payload());
     assert_eq!(udp.checksum(), own.unwrap());
 }
 
@@ -184,9 +142,7 @@ fn tcp_and_a_clamped_mss() {
             IpAddr::V6(_) => framed(EtherType::IPV6, &packet_v6(&header_v6(Protocol::TCP), &bytes)),
         };
         let sliced = judge(&frame);
-        let Some(TransportSlice::Tcp(tcp)) = &sliced.transport else {
-            panic!("not TCP")
-        };
+        let Some(TransportSlice::Tcp(tcp)) = &sliced.transport else { panic!("not TCP") };
         let own = match from {
             IpAddr::V4(_) => tcp.calc_checksum_ipv4(A4.octets(), B4.octets()),
             IpAddr::V6(_) => tcp.calc_checksum_ipv6(A6.octets(), B6.octets()),
@@ -201,57 +157,32 @@ fn tcp_and_a_clamped_mss() {
 #[test]
 fn a_tagged_frame() {
     let mut tagged = vec![0xa5; 4];
-    let repr = vlan::Repr {
-        priority: 6,
-        drop_eligible: true,
-        vlan: VlanId::new(4094),
-        ethertype: EtherType::IPV4,
-    };
+    let repr =
+        vlan::Repr { priority: 6, drop_eligible: true, vlan: VlanId::new(4094), ethertype: EtherType::IPV4 };
     repr.emit(&mut vlan::Packet::new_unchecked(&mut tagged[..]));
-    tagged.extend(packet_v4(
-        &header_v4(Protocol::UDP),
-        &datagram(A4.into(), B4.into()),
-    ));
+    tagged.extend(packet_v4(&header_v4(Protocol::UDP), &datagram(A4.into(), B4.into())));
     let frame = framed(EtherType::VLAN, &tagged);
     let sliced = judge(&frame);
-    let Some(LinkSlice::Ethernet2(link)) = &sliced.link else {
-        panic!("not Ethernet")
-    };
+    let Some(LinkSlice::Ethernet2(link)) = &sliced.link else { panic!("not Ethernet") };
     assert_eq!((link.source(), link.destination()), (MAC.0, [2; 6]));
-    let Some(etherparse::VlanSlice::SingleVlan(tag)) = sliced.vlan() else {
-        panic!("not tagged")
-    };
-    assert_eq!(
-        (tag.vlan_identifier().value(), tag.priority_code_point().value()),
-        (4094, 6)
-    );
+    let Some(etherparse::VlanSlice::SingleVlan(tag)) = sliced.vlan() else { panic!("not tagged") };
+    assert_eq!((tag.vlan_identifier().value(), tag.priority_code_point().value()), (4094, 6));
     assert!(tag.drop_eligible_indicator());
     assert!(matches!(sliced.transport, Some(TransportSlice::Udp(_))));
 }
 
 #[test]
 fn arp_messages() {
-    for repr in [
-        arp::Repr::probe(MAC, A4),
-        arp::Repr::request(MAC, A4, B4).reply(Mac([2; 6])),
-    ] {
+    for repr in [arp::Repr::probe(MAC, A4), arp::Repr::request(MAC, A4, B4).reply(Mac([2; 6]))] {
         let mut bytes = [0xa5; 28];
         repr.emit(&mut arp::Packet::new_unchecked(&mut bytes[..]));
         let frame = framed(EtherType::ARP, &bytes);
         let sliced = judge(&frame);
-        let Some(NetSlice::Arp(packet)) = &sliced.net else {
-            panic!("not ARP")
-        };
+        let Some(NetSlice::Arp(packet)) = &sliced.net else { panic!("not ARP") };
         let packet = packet.to_packet().try_eth_ipv4().unwrap();
         assert_eq!(packet.operation.0, repr.operation.0);
-        assert_eq!(
-            (packet.sender_mac, packet.sender_ipv4_addr()),
-            (repr.source_mac.0, repr.source_ip)
-        );
-        assert_eq!(
-            (packet.target_mac, packet.target_ipv4_addr()),
-            (repr.target_mac.0, repr.target_ip)
-        );
+        assert_eq!((packet.sender_mac, packet.sender_ipv4_addr()), (repr.source_mac.0, repr.source_ip));
+        assert_eq!((packet.target_mac, packet.target_ipv4_addr()), (repr.target_mac.0, repr.target_ip));
     }
 }
 
@@ -266,15 +197,10 @@ fn icmpv4_reports() {
     ];
     for problem in problems {
         let mut out = [0xa5; 576];
-        let len = icmpv4::report(problem, &offending, gateway)
-            .unwrap()
-            .emit(&mut out)
-            .unwrap();
+        let len = icmpv4::report(problem, &offending, gateway).unwrap().emit(&mut out).unwrap();
         let frame = framed(EtherType::IPV4, &out[..len]);
         let sliced = judge(&frame);
-        let Some(TransportSlice::Icmpv4(icmp)) = &sliced.transport else {
-            panic!("not ICMP")
-        };
+        let Some(TransportSlice::Icmpv4(icmp)) = &sliced.transport else { panic!("not ICMP") };
         let kind = icmp.icmp_type();
         assert_eq!(icmp.checksum(), kind.calc_checksum(icmp.payload()));
         assert_eq!(icmp.payload(), &offending[..548]);
@@ -305,15 +231,10 @@ fn icmpv6_reports() {
     ];
     for problem in problems {
         let mut out = [0xa5; 1280];
-        let len = icmpv6::report(problem, &offending, gateway)
-            .unwrap()
-            .emit(&mut out)
-            .unwrap();
+        let len = icmpv6::report(problem, &offending, gateway).unwrap().emit(&mut out).unwrap();
         let frame = framed(EtherType::IPV6, &out[..len]);
         let sliced = judge(&frame);
-        let Some(TransportSlice::Icmpv6(icmp)) = &sliced.transport else {
-            panic!("not ICMPv6")
-        };
+        let Some(TransportSlice::Icmpv6(icmp)) = &sliced.transport else { panic!("not ICMPv6") };
         assert!(icmp.is_checksum_valid(gateway.octets(), A6.octets()));
         assert_eq!(icmp.payload(), &offending[..1232]);
         use etherparse::icmpv6::{DestUnreachableCode, TimeExceededCode};
@@ -330,33 +251,21 @@ fn icmpv6_reports() {
 
 #[test]
 fn echoes() {
-    let repr = icmpv4::Repr::EchoReply {
-        ident: 5,
-        sequence: 6,
-        data: &PAYLOAD,
-    };
+    let repr = icmpv4::Repr::EchoReply { ident: 5, sequence: 6, data: &PAYLOAD };
     let mut bytes = vec![0xa5; repr.buffer_len()];
     repr.emit(&mut icmpv4::Packet::new_unchecked(&mut bytes[..]));
     let frame = framed(EtherType::IPV4, &packet_v4(&header_v4(Protocol::ICMPV4), &bytes));
     let sliced = judge(&frame);
-    let Some(TransportSlice::Icmpv4(icmp)) = &sliced.transport else {
-        panic!("not ICMP")
-    };
+    let Some(TransportSlice::Icmpv4(icmp)) = &sliced.transport else { panic!("not ICMP") };
     assert_eq!(icmp.checksum(), icmp.icmp_type().calc_checksum(icmp.payload()));
     assert!(matches!(icmp.icmp_type(), Icmpv4Type::EchoReply(echo) if (echo.id, echo.seq) == (5, 6)));
 
-    let repr = icmpv6::Repr::EchoRequest {
-        ident: 5,
-        sequence: 6,
-        data: &PAYLOAD,
-    };
+    let repr = icmpv6::Repr::EchoRequest { ident: 5, sequence: 6, data: &PAYLOAD };
     let mut bytes = vec![0xa5; repr.buffer_len()];
     repr.emit(&mut icmpv6::Packet::new_unchecked(&mut bytes[..]), A6, B6);
     let frame = framed(EtherType::IPV6, &packet_v6(&header_v6(Protocol::ICMPV6), &bytes));
     let sliced = judge(&frame);
-    let Some(TransportSlice::Icmpv6(icmp)) = &sliced.transport else {
-        panic!("not ICMPv6")
-    };
+    let Some(TransportSlice::Icmpv6(icmp)) = &sliced.transport else { panic!("not ICMPv6") };
     assert!(icmp.is_checksum_valid(A6.octets(), B6.octets()));
     assert!(matches!(icmp.icmp_type(), Icmpv6Type::EchoRequest(echo) if (echo.id, echo.seq) == (5, 6)));
 }
@@ -364,20 +273,14 @@ fn echoes() {
 #[test]
 fn neighbor_discovery() {
     use etherparse::icmpv6::{Icmpv6PayloadSlice, NdpOptionSlice};
-    let flags = ndisc::Flags {
-        router: true,
-        override_cache: true,
-        ..ndisc::Flags::default()
-    };
+    let flags = ndisc::Flags { router: true, override_cache: true, ..ndisc::Flags::default() };
     let (to, answer) = ndisc::Repr::answer(B6, A6, MAC, flags);
     for (repr, to) in [(ndisc::Repr::solicit(B6, MAC), B6), (answer, to)] {
         let mut bytes = vec![0xa5; repr.buffer_len()];
         repr.emit(&mut ndisc::Packet::new_unchecked(&mut bytes[..]), A6, to);
         let frame = framed(EtherType::IPV6, &packet_v6(&header_v6(Protocol::ICMPV6), &bytes));
         let sliced = judge(&frame);
-        let Some(TransportSlice::Icmpv6(icmp)) = &sliced.transport else {
-            panic!("not ICMPv6")
-        };
+        let Some(TransportSlice::Icmpv6(icmp)) = &sliced.transport else { panic!("not ICMPv6") };
         assert!(icmp.is_checksum_valid(A6.octets(), to.octets()));
         let options: Vec<_> = match icmp.payload_slice().unwrap() {
             Icmpv6PayloadSlice::NeighborSolicitation(body) => {
@@ -386,9 +289,7 @@ fn neighbor_discovery() {
             }
             Icmpv6PayloadSlice::NeighborAdvertisement(body) => {
                 assert_eq!(body.target_address(), A6);
-                let Icmpv6Type::NeighborAdvertisement(flags) = icmp.icmp_type() else {
-                    panic!()
-                };
+                let Icmpv6Type::NeighborAdvertisement(flags) = icmp.icmp_type() else { panic!() };
                 assert!(flags.router && flags.solicited && flags.r#override);
                 body.options_iterator().map(Result::unwrap).collect()
             }

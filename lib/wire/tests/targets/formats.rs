@@ -33,11 +33,7 @@ pub(super) fn ethernet(bytes: &[u8]) {
     };
     let mut again = vec![STALE; repr.buffer_len()];
     repr.emit(&mut Packet::new_unchecked(&mut again[..]));
-    assert_eq!(
-        again,
-        bytes[..again.len()],
-        "every bit of this header has a meaning"
-    );
+    assert_eq!(again, bytes[..again.len()], "every bit of this header has a meaning");
     assert_eq!(Repr::parse(&Packet::new_unchecked(&again[..])), Ok(repr));
 }
 
@@ -59,11 +55,7 @@ pub(super) fn arp(bytes: &[u8]) {
     };
     let mut again = vec![STALE; repr.buffer_len()];
     repr.emit(&mut Packet::new_unchecked(&mut again[..]));
-    assert_eq!(
-        again,
-        bytes[..again.len()],
-        "every bit of this message has a meaning"
-    );
+    assert_eq!(again, bytes[..again.len()], "every bit of this message has a meaning");
     assert!(!(repr.is_probe() && repr.is_gratuitous()));
 }
 
@@ -77,10 +69,7 @@ pub(super) fn ipv4(bytes: &[u8]) {
         }
     };
     assert_eq!(packet.options().len(), packet.header_len() - ipv4::HEADER_LEN);
-    assert_eq!(
-        packet.payload().len(),
-        usize::from(packet.total_len()) - packet.header_len()
-    );
+    assert_eq!(packet.payload().len(), usize::from(packet.total_len()) - packet.header_len());
     let mut sealed = bytes.to_vec();
     Packet::new_unchecked(&mut sealed[..]).fill_checksum();
     match Repr::parse(&Packet::new_unchecked(&sealed[..])) {
@@ -114,10 +103,7 @@ pub(super) fn udp(bytes: &[u8], source: IpAddr, destination: IpAddr) {
             return;
         }
     };
-    assert_eq!(
-        packet.payload().len() + udp::HEADER_LEN,
-        usize::from(packet.len())
-    );
+    assert_eq!(packet.payload().len() + udp::HEADER_LEN, usize::from(packet.len()));
     let mut sealed = bytes.to_vec();
     Packet::new_unchecked(&mut sealed[..]).fill_checksum(source, destination);
     let sealed = Packet::new_unchecked(&sealed[..]);
@@ -126,10 +112,7 @@ pub(super) fn udp(bytes: &[u8], source: IpAddr, destination: IpAddr) {
     let mut again = vec![STALE; repr.buffer_len() + usize::from(repr.payload_len)];
     repr.emit(&mut Packet::new_unchecked(&mut again[..]));
     assert_eq!(again[..6], bytes[..6]);
-    assert_eq!(
-        Repr::parse(&Packet::new_unchecked(&again[..]), source, destination),
-        Ok(repr)
-    );
+    assert_eq!(Repr::parse(&Packet::new_unchecked(&again[..]), source, destination), Ok(repr));
 }
 
 pub(super) fn tcp(bytes: &[u8], source: IpAddr, destination: IpAddr) {
@@ -156,10 +139,7 @@ pub(super) fn tcp(bytes: &[u8], source: IpAddr, destination: IpAddr) {
     let mut packet = Packet::new_unchecked(&mut again[..]);
     repr.emit(&mut packet);
     packet.fill_checksum(source, destination);
-    assert_eq!(
-        Repr::parse(&Packet::new_unchecked(&again[..]), source, destination),
-        Ok(repr)
-    );
+    assert_eq!(Repr::parse(&Packet::new_unchecked(&again[..]), source, destination), Ok(repr));
     clamp(&mut sealed, source, destination);
 }
 
@@ -215,22 +195,14 @@ pub(super) fn ndisc(bytes: &[u8], ip: &ipv6::Repr) {
     let Ok(packet) = Packet::new_checked(bytes) else {
         return;
     };
-    let _ = (
-        packet.target(),
-        packet.flags(),
-        packet.mac_option(ndisc::MacOption::Target),
-    );
+    let _ = (packet.target(), packet.flags(), packet.mac_option(ndisc::MacOption::Target));
     let mut sealed = bytes.to_vec();
     Packet::new_unchecked(&mut sealed[..]).fill_checksum(ip.source, ip.destination);
     let Ok(repr) = Repr::parse(&Packet::new_unchecked(&sealed[..]), ip) else {
         return;
     };
     let mut again = vec![STALE; repr.buffer_len()];
-    repr.emit(
-        &mut Packet::new_unchecked(&mut again[..]),
-        ip.source,
-        ip.destination,
-    );
+    repr.emit(&mut Packet::new_unchecked(&mut again[..]), ip.source, ip.destination);
     assert_eq!(Repr::parse(&Packet::new_unchecked(&again[..]), ip), Ok(repr));
 }
 

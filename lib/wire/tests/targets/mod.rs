@@ -17,10 +17,8 @@ use sterna_wire::{Error, Protocol, arp, icmpv4, icmpv6, ipv4, ipv6, ipv6_ext, nd
 /// Sender and receiver for parsers that need addresses for their checksum.
 pub const V4: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
 /// The same for IPv6.
-pub const V6: (Ipv6Addr, Ipv6Addr) = (
-    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
-    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2),
-);
+pub const V6: (Ipv6Addr, Ipv6Addr) =
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2));
 
 /// Packets in packets that a target looks into.
 const DEPTH: usize = 3;

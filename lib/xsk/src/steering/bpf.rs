@@ -18,11 +18,7 @@ unsafe extern "C" {
 
 fn check(result: c_int) -> io::Result<c_int> {
     // libbpf 1.x gives the negated error number, and sets errno too.
-    if result < 0 {
-        Err(io::Error::from_raw_os_error(-result))
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result) }
 }
 
 fn own(fd: c_int) -> OwnedFd {
@@ -62,9 +58,7 @@ impl Object {
         // as long as the object.
         let object =
             unsafe { bpf::bpf_object__open_mem(bytes.as_ptr().cast(), bytes.len(), &raw const options) };
-        NonNull::new(object)
-            .map(|object| Self { object, log })
-            .ok_or_else(io::Error::last_os_error)
+        NonNull::new(object).map(|object| Self { object, log }).ok_or_else(io::Error::last_os_error)
     }
 
     fn map(&self, name: &CStr) -> io::Result<NonNull<bpf::bpf_map>> {
@@ -83,15 +77,11 @@ impl Object {
     /// Creates the maps and loads the programs. On failure: the verifier's last line.
     pub(crate) fn load(&mut self) -> Result<(), (io::Error, String)> {
         // SAFETY: the object is open, and loaded at most once.
-        check(unsafe { bpf::bpf_object__load(self.object.as_ptr()) })
-            .map(drop)
-            .map_err(|error| {
-                let text = CStr::from_bytes_until_nul(&self.log)
-                    .unwrap_or(c"")
-                    .to_string_lossy();
-                let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
-                (error, line.unwrap_or("the verifier said nothing").to_owned())
-            })
+        check(unsafe { bpf::bpf_object__load(self.object.as_ptr()) }).map(drop).map_err(|error| {
+            let text = CStr::from_bytes_until_nul(&self.log).unwrap_or(c"").to_string_lossy();
+            let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
+            (error, line.unwrap_or("the verifier said nothing").to_owned())
+        })
     }
 
     /// A loaded map's descriptor.
@@ -221,10 +211,7 @@ pub(crate) fn link_info(link: BorrowedFd<'_>) -> io::Result<Option<LinkInfo>> {
     }
     // SAFETY: zeroed before and plain data, and the type says that this field was written.
     let ifindex = unsafe { info.__bindgen_anon_1.xdp.ifindex };
-    Ok(Some(LinkInfo {
-        ifindex,
-        program: info.prog_id,
-    }))
+    Ok(Some(LinkInfo { ifindex, program: info.prog_id }))
 }
 
 /// The XDP program on an interface of this network namespace: its id (0: none), and whether it is native.
@@ -236,12 +223,7 @@ pub(crate) fn attached(ifindex: u32) -> io::Result<(u32, bool)> {
     options.sz = size_of::<bpf::bpf_xdp_query_opts>();
     // SAFETY: libbpf writes the fields that `sz` covers.
     check(unsafe { bpf::bpf_xdp_query(ifindex.cast_signed(), 0, &raw mut options) })?;
-    let id = [
-        options.drv_prog_id,
-        options.skb_prog_id,
-        options.hw_prog_id,
-        options.prog_id,
-    ];
+    let id = [options.drv_prog_id, options.skb_prog_id, options.hw_prog_id, options.prog_id];
     let id = id.into_iter().find(|&id| id != 0).unwrap_or(0);
     Ok((id, matches!(options.attach_mode, ATTACHED_DRV | ATTACHED_MULTI)))
 }

@@ -25,10 +25,7 @@ pub(crate) struct Pinned {
 
 /// Sees to it that the directory exists on a BPF file system.
 pub(crate) fn prepare(dir: &Path) -> Result<(), Error> {
-    let existing = dir
-        .ancestors()
-        .find(|path| path.exists())
-        .unwrap_or(Path::new("/"));
+    let existing = dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let kind = rustix::fs::statfs(existing).map_err(|e| Error::Pin {
         doing: "look at",
         path: existing.to_owned(),
@@ -65,10 +62,7 @@ fn alive(path: &Path) -> Option<Pinned> {
     let link = bpf::get_pinned(path).ok()?;
     let info = bpf::link_info(link.as_fd()).ok()??;
     let (program, _) = bpf::attached(info.ifindex).ok()?;
-    (info.ifindex != 0 && program == info.program).then_some(Pinned {
-        ifindex: info.ifindex,
-        link,
-    })
+    (info.ifindex != 0 && program == info.program).then_some(Pinned { ifindex: info.ifindex, link })
 }
 
 /// Attaches a program where none is.
@@ -84,26 +78,14 @@ pub(crate) fn create(
     };
     let (present, _) = bpf::attached(ifindex).unwrap_or_default();
     match native.raw_os_error() {
-        Some(libc::EBUSY | libc::EEXIST) if present != 0 => Err(Error::ForeignProgram {
-            name: name.to_owned(),
-            id: present,
-        }),
-        Some(libc::EPERM | libc::EACCES) => Err(Error::NotPermitted {
-            doing: "attach an XDP program",
-        }),
-        Some(libc::ENODEV) => Err(Error::NoInterface {
-            name: name.to_owned(),
-        }),
-        _ if allow_generic => {
-            bpf::link_create(program, ifindex, FLAG_SKB_MODE).map_err(|source| Error::NotAttached {
-                name: name.to_owned(),
-                source,
-            })
+        Some(libc::EBUSY | libc::EEXIST) if present != 0 => {
+            Err(Error::ForeignProgram { name: name.to_owned(), id: present })
         }
-        _ => Err(Error::NoNativeMode {
-            name: name.to_owned(),
-            source: native,
-        }),
+        Some(libc::EPERM | libc::EACCES) => Err(Error::NotPermitted { doing: "attach an XDP program" }),
+        Some(libc::ENODEV) => Err(Error::NoInterface { name: name.to_owned() }),
+        _ if allow_generic => bpf::link_create(program, ifindex, FLAG_SKB_MODE)
+            .map_err(|source| Error::NotAttached { name: name.to_owned(), source }),
+        _ => Err(Error::NoNativeMode { name: name.to_owned(), source: native }),
     }
 }
 
@@ -154,11 +136,7 @@ fn pins(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|source| pin_error("list", dir, source))?;
-        if entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(PREFIX.as_bytes())
-        {
+        if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
             found.push(entry.path());
         }
     }
@@ -166,9 +144,5 @@ fn pins(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn pin_error(doing: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Pin {
-        doing,
-        path: path.to_owned(),
-        source,
-    }
+    Error::Pin { doing, path: path.to_owned(), source }
 }

@@ -45,9 +45,7 @@ pub(crate) fn size(object: &mut Object, ports: u32, queues: u32) -> io::Result<(
 
 impl Maps<'_> {
     fn fd(&self, name: &CStr) -> Result<BorrowedFd<'_>, Error> {
-        self.0
-            .map_fd(name)
-            .map_err(|e| Error::system("find a table of the XDP program", e))
+        self.0.map_fd(name).map_err(|e| Error::system("find a table of the XDP program", e))
     }
 
     pub(crate) fn set_port(&self, port: &PortEntry) -> Result<(), Error> {
@@ -72,13 +70,7 @@ impl Maps<'_> {
     pub(crate) fn clear_socket(&self, key: u32) -> Result<(), Error> {
         // SAFETY: `sockets` has keys of 4 bytes.
         unsafe { bpf::map_delete(self.fd(SOCKETS)?, &key.to_ne_bytes()) }
-            .or_else(|e| {
-                if e.raw_os_error() == Some(libc::EINVAL) {
-                    Ok(())
-                } else {
-                    Err(e)
-                }
-            })
+            .or_else(|e| if e.raw_os_error() == Some(libc::EINVAL) { Ok(()) } else { Err(e) })
             .map_err(|e| Error::system("withdraw a socket from the XDP program", e))
     }
 
@@ -106,13 +98,7 @@ impl Maps<'_> {
     unsafe fn set_member(&self, map: &CStr, key: &[u8], present: bool) -> io::Result<()> {
         let map = self.0.map_fd(map)?;
         // SAFETY: the caller's contract.
-        unsafe {
-            if present {
-                bpf::map_update(map, key, &[1])
-            } else {
-                bpf::map_delete(map, key)
-            }
-        }
+        unsafe { if present { bpf::map_update(map, key, &[1]) } else { bpf::map_delete(map, key) } }
     }
 
     /// A counter, summed over the CPUs.

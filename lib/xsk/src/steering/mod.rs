@@ -82,28 +82,20 @@ impl Steering {
     /// `pin_dir`.
     pub fn load(ports: &[PortSpec], pin_dir: Option<&Path>) -> Result<Self, Error> {
         pin_dir.map_or(Ok(()), links::prepare)?;
-        let interfaces: Vec<Interface> = ports
-            .iter()
-            .map(|port| Interface::find(&port.name))
-            .collect::<Result<_, _>>()?;
+        let interfaces: Vec<Interface> =
+            ports.iter().map(|port| Interface::find(&port.name)).collect::<Result<_, _>>()?;
         let queues: u32 = ports.iter().map(|port| port.queues).sum();
         let mut object =
             Object::open(&OBJECT.0).map_err(|e| Error::system("read the built-in XDP program", e))?;
         maps::size(&mut object, ports.len().max(1) as u32, queues.max(1))
             .map_err(|e| Error::system("size the tables of the XDP program", e))?;
-        object
-            .load()
-            .map_err(|(source, log)| match source.raw_os_error() {
-                Some(libc::EPERM | libc::EACCES) if log.starts_with("the verifier") => Error::NotPermitted {
-                    doing: "load an XDP program",
-                },
-                _ => Error::NotLoaded { source, log },
-            })?;
-        let mut steering = Self {
-            ports: Vec::new(),
-            object,
-            pin_dir: pin_dir.map(Path::to_owned),
-        };
+        object.load().map_err(|(source, log)| match source.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) if log.starts_with("the verifier") => {
+                Error::NotPermitted { doing: "load an XDP program" }
+            }
+            _ => Error::NotLoaded { source, log },
+        })?;
+        let mut steering = Self { ports: Vec::new(), object, pin_dir: pin_dir.map(Path::to_owned) };
         for (spec, interface) in ports.iter().zip(interfaces) {
             steering.add_port(spec, interface)?;
         }
@@ -145,16 +137,11 @@ impl Steering {
 
     fn key(&self, port: usize, queue: u32) -> Result<u32, Error> {
         let found = self.ports.get(port).filter(|found| queue < found.queues);
-        found
-            .map(|found| found.key_base + queue)
-            .ok_or(Error::NoPort { port, queue })
+        found.map(|found| found.key_base + queue).ok_or(Error::NoPort { port, queue })
     }
 
     fn ifindex(&self, port: usize) -> Result<u32, Error> {
-        self.ports
-            .get(port)
-            .map(|found| found.ifindex)
-            .ok_or(Error::NoPort { port, queue: 0 })
+        self.ports.get(port).map(|found| found.ifindex).ok_or(Error::NoPort { port, queue: 0 })
     }
 
     /// Lets frames of a port's queue come to this socket ([`Port::wait_fd`](crate::Port::wait_fd)).
@@ -200,10 +187,8 @@ impl Steering {
 
     fn update(&mut self, index: usize, link: OwnedFd) -> Result<(), Error> {
         let program = self.program()?;
-        bpf::link_update(link.as_fd(), program).map_err(|source| Error::NotAttached {
-            name: self.ports[index].name.clone(),
-            source,
-        })?;
+        bpf::link_update(link.as_fd(), program)
+            .map_err(|source| Error::NotAttached { name: self.ports[index].name.clone(), source })?;
         self.ports[index].link = Some(link);
         Ok(())
     }
@@ -225,14 +210,14 @@ impl Steering {
                 // Nothing more can be done here; the pin shows in `unpin`.
                 let _ = links::remove(&links::pin_path(dir, self.ports[index].ifindex));
             }
-            self.ports[index].link = None;
+            if let Some(link) = self.ports[index].link.take() {
+                bpf::link_detach(link.as_fd());
+            }
         }
     }
 
     fn program(&self) -> Result<BorrowedFd<'_>, Error> {
-        self.object
-            .program_fd(c"steer")
-            .map_err(|e| Error::system("find the XDP program", e))
+        self.object.program_fd(c"steer").map_err(|e| Error::system("find the XDP program", e))
     }
 
     /// How the program is attached to each port.
@@ -268,31 +253,16 @@ impl Steering {
 
     /// What became of the frames that entered, by verdict, over all ports since the program was loaded.
     pub fn verdict_counters(&self) -> Vec<(&'static str, u64)> {
-        let of_ports: Vec<_> = (0..self.ports.len())
-            .map(|port| self.port_verdicts(port))
-            .collect();
-        let sum = |at: usize| {
-            of_ports
-                .iter()
-                .filter_map(|one| one.get(at))
-                .map(|(_, n)| n)
-                .sum()
-        };
-        Verdict::ALL
-            .iter()
-            .enumerate()
-            .map(|(at, verdict)| (verdict.name(), sum(at)))
-            .collect()
+        let of_ports: Vec<_> = (0..self.ports.len()).map(|port| self.port_verdicts(port)).collect();
+        let sum = |at: usize| of_ports.iter().filter_map(|one| one.get(at)).map(|(_, n)| n).sum();
+        Verdict::ALL.iter().enumerate().map(|(at, verdict)| (verdict.name(), sum(at))).collect()
     }
 
     /// The same for one port. A counter that cannot be read is 0.
     pub fn port_verdicts(&self, port: usize) -> Vec<(&'static str, u64)> {
         let base = port * Verdict::ALL.len();
         let read = |verdict: Verdict| self.maps().counter(base as u32 + verdict as u32).unwrap_or(0);
-        Verdict::ALL
-            .iter()
-            .map(|&verdict| (verdict.name(), read(verdict)))
-            .collect()
+        Verdict::ALL.iter().map(|&verdict| (verdict.name(), read(verdict))).collect()
     }
 
     /// Asks the program what it would do with a frame that comes in at a port's queue 0. It counts the frame.
@@ -310,15 +280,24 @@ impl Steering {
 
     /// Takes the program off all ports and removes its pins: a clean stop.
     pub fn detach(mut self) -> Result<(), Error> {
-        for port in &mut self.ports {
-            port.link = None;
-        }
-        self.pin_dir.as_deref().map_or(Ok(()), Self::unpin)
+        // What is pinned no longer is kept by nothing but our links, which the drop takes off.
+        self.pin_dir.take().map_or(Ok(()), |dir| Self::unpin(&dir))
     }
 
     /// Removes what an earlier process left pinned, and so its program from its ports. Nothing there is no
     /// error.
     pub fn unpin(pin_dir: &Path) -> Result<(), Error> {
         links::clear(pin_dir)
+    }
+}
+
+impl Drop for Steering {
+    fn drop(&mut self) {
+        if self.pin_dir.is_none() {
+            // Closing alone would leave it there as long as a child process that is just being started holds
+            // a copy of the descriptor.
+            let links = self.ports.iter().filter_map(|port| port.link.as_ref());
+            links.for_each(|link| bpf::link_detach(link.as_fd()));
+        }
     }
 }

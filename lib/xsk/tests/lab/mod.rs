@@ -31,22 +31,12 @@ impl Lab {
             println!("SKIP: the `ip` tool (iproute2) is missing");
             return None;
         }
-        let mut lab = Self {
-            namespaces: Vec::new(),
-            pins: Vec::new(),
-        };
+        let mut lab = Self { namespaces: Vec::new(), pins: Vec::new() };
         for _ in 0..namespaces {
-            let name = format!(
-                "sxsk{}n{}",
-                std::process::id(),
-                COUNT.fetch_add(1, Ordering::Relaxed)
-            );
+            let name = format!("sxsk{}n{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
             let made = Command::new("ip").args(["netns", "add", &name]).output().unwrap();
             if !made.status.success() {
-                println!(
-                    "SKIP: no network namespaces: {}",
-                    String::from_utf8_lossy(&made.stderr).trim()
-                );
+                println!("SKIP: no network namespaces: {}", String::from_utf8_lossy(&made.stderr).trim());
                 return None;
             }
             lab.namespaces.push(name);
@@ -67,11 +57,7 @@ impl Lab {
         if !mounts.lines().any(|line| line.split(' ').nth(1) == root.to_str()) {
             run("mount", &["-t", "bpf", "bpf", "/sys/fs/bpf"]);
         }
-        let name = format!(
-            "sterna-test-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("sterna-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         self.pins.push(root.join(name));
         self.pins.last().unwrap().clone()
     }
@@ -105,18 +91,10 @@ impl Lab {
             let quiet = format!("net.ipv6.conf.{interface}.disable_ipv6=1");
             self.run(namespace, "sysctl", &["-q", "-w", &quiet]);
             self.ip(namespace, &format!("link set {interface} up"));
-            self.run(
-                namespace,
-                "ethtool",
-                &["-K", interface, "tx", "off", "rxvlan", "off", "txvlan", "off"],
-            );
+            self.run(namespace, "ethtool", &["-K", interface, "tx", "off", "rxvlan", "off", "txvlan", "off"]);
             if queues > 1 {
                 let count = queues.to_string();
-                self.run(
-                    namespace,
-                    "ethtool",
-                    &["-L", interface, "rx", &count, "tx", &count],
-                );
+                self.run(namespace, "ethtool", &["-L", interface, "rx", &count, "tx", &count]);
             }
         }
     }
@@ -134,9 +112,7 @@ impl Lab {
                 enter(&path);
                 call()
             });
-            thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 }

@@ -18,30 +18,16 @@ pub fn wire_up(lab: &Lab, queues: u32) {
 }
 
 pub fn options(interface: &str, queue: u32) -> KernelOptions {
-    KernelOptions {
-        frames: Some(4096),
-        rx_ring: 1024,
-        tx_ring: 512,
-        ..KernelOptions::new(interface, queue)
-    }
+    KernelOptions { frames: Some(4096), rx_ring: 1024, tx_ring: 512, ..KernelOptions::new(interface, queue) }
 }
 
 /// Loads steering for interfaces of a namespace, opens queue 0 of each and attaches.
 pub fn steer(lab: &Lab, namespace: usize, names: &[&str], side: Side) -> (Steering, Vec<Port>) {
     lab.inside(namespace, || {
-        let specs: Vec<PortSpec> = names
-            .iter()
-            .map(|name| PortSpec {
-                name: (*name).into(),
-                side,
-                queues: 1,
-            })
-            .collect();
+        let specs: Vec<PortSpec> =
+            names.iter().map(|name| PortSpec { name: (*name).into(), side, queues: 1 }).collect();
         let mut steering = Steering::load(&specs, None).unwrap();
-        let ports: Vec<Port> = names
-            .iter()
-            .map(|name| Port::open(&options(name, 0)).unwrap())
-            .collect();
+        let ports: Vec<Port> = names.iter().map(|name| Port::open(&options(name, 0)).unwrap()).collect();
         for (index, port) in ports.iter().enumerate() {
             steering.register(index, 0, port.wait_fd().unwrap()).unwrap();
         }
@@ -88,13 +74,7 @@ pub struct Sender {
 
 impl Sender {
     pub fn new(port: Port, to: [u8; 6]) -> Self {
-        Self {
-            port,
-            to,
-            next: 0,
-            lost: 0,
-            frames: Vec::with_capacity(BURST),
-        }
+        Self { port, to, next: 0, lost: 0, frames: Vec::with_capacity(BURST) }
     }
 
     /// Submits up to `count` packets and kicks; gives how many went.
@@ -126,15 +106,7 @@ pub struct Forwarder {
 impl Forwarder {
     pub fn new(from: Port, into: Port, to: [u8; 6]) -> Self {
         let burst = || Vec::with_capacity(BURST);
-        Self {
-            from,
-            into,
-            to,
-            forwarded: 0,
-            lost: 0,
-            received: burst(),
-            written: burst(),
-        }
+        Self { from, into, to, forwarded: 0, lost: 0, received: burst(), written: burst() }
     }
 
     /// One worker's turn.
@@ -182,12 +154,7 @@ pub fn balanced(port: &mut Port) {
     }
     let ledger = port.ledger();
     assert_eq!(ledger, port.audit());
-    assert_eq!(
-        (ledger.leaked(), ledger.held_by_app, ledger.tx),
-        (0, 0, 0),
-        "{}: {ledger:?}",
-        port.name()
-    );
+    assert_eq!((ledger.leaked(), ledger.held_by_app, ledger.tx), (0, 0, 0), "{}: {ledger:?}", port.name());
     assert_eq!(port.anomalies(), sterna_xsk::Anomalies::default());
     let statistics = port.statistics();
     assert_eq!((statistics.tx_invalid_descs, statistics.rx_invalid_descs), (0, 0));
