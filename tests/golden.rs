@@ -11,6 +11,12 @@
 //! stands for "the flow's entropy": a port from 49152 on, and the same for all packets of a flow. An expected
 //! identification of zero in an outer header without DF stands for "one of its own" (RFC 6864).
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a broken case must fail loudly, also outside #[test] functions"
+)]
+
 #[path = "golden/harness/case.rs"]
 mod case;
 #[path = "golden/harness/gateway.rs"]
@@ -38,39 +44,20 @@ fn every_case_holds() {
             let problems = judge(case, &run(case, &world, bursts));
             if !problems.is_empty() {
                 let list = problems.join("\n    ");
-                failures.push(format!(
-                    "{} ({bursts:?}): {}\n    {list}",
-                    case.name, case.sentence
-                ));
+                failures.push(format!("{} ({bursts:?}): {}\n    {list}", case.name, case.sentence));
             }
         }
     }
     let (failed, runs) = (failures.len(), 2 * cases.len());
-    assert!(
-        failures.is_empty(),
-        "{failed} of {runs} runs failed\n\n{}",
-        failures.join("\n\n")
-    );
+    assert!(failures.is_empty(), "{failed} of {runs} runs failed\n\n{}", failures.join("\n\n"));
 }
 
 /// Reasons that no packet alone can bring about, and what proves them instead.
 const WITHOUT_A_CASE: &[(DropReason, &str)] = &[
-    (
-        DropReason::NoTxFrame,
-        "needs a port without free frames: unit tests of the dataplane",
-    ),
-    (
-        DropReason::TxRingFull,
-        "needs a device that does not send: unit tests of the worker",
-    ),
-    (
-        DropReason::TxBusy,
-        "needs a kernel that refuses: unit tests of the worker",
-    ),
-    (
-        DropReason::PortGone,
-        "needs an entry of another configuration: unit tests of the dataplane",
-    ),
+    (DropReason::NoTxFrame, "needs a port without free frames: unit tests of the dataplane"),
+    (DropReason::TxRingFull, "needs a device that does not send: unit tests of the worker"),
+    (DropReason::TxBusy, "needs a kernel that refuses: unit tests of the worker"),
+    (DropReason::PortGone, "needs an entry of another configuration: unit tests of the dataplane"),
 ];
 
 #[test]
@@ -81,11 +68,7 @@ fn every_reason_has_a_case() {
     let drops = DropReason::ALL.iter().map(|reason| reason.name());
     let punts = PuntReason::ALL.iter().map(|reason| reason.name());
     for reason in drops.chain(punts) {
-        assert_ne!(
-            counted(reason),
-            excused.contains(reason),
-            "{reason}: a case, or an excuse, and not both"
-        );
+        assert_ne!(counted(reason), excused.contains(reason), "{reason}: a case, or an excuse, and not both");
     }
 }
 
@@ -94,10 +77,7 @@ fn every_reason_has_a_case() {
 fn a_wrong_expectation_is_noticed() {
     let world = World::read();
     let cases = Case::read_all();
-    let right = cases
-        .iter()
-        .find(|case| case.name == "encap-4-in-4")
-        .expect("the plainest case");
+    let right = cases.iter().find(|case| case.name == "encap-4-in-4").expect("the plainest case");
     let outcome = run(right, &world, Bursts::AsTheyCame);
     assert_eq!(judge(right, &outcome), Vec::<String>::new());
 
@@ -118,25 +98,13 @@ fn a_wrong_expectation_is_noticed() {
     let more = spoilt(&|case| case.expected.get_mut(&port).expect("as above").push(vec![0; 60]));
     let fewer = spoilt(&|case| case.expected.get_mut(&port).expect("as above").truncate(1));
     let swapped = spoilt(&|case| case.expected.get_mut(&port).expect("as above").swap(0, 1));
-    let counted = spoilt(&|case| {
-        case.counters
-            .entry(port.clone())
-            .or_default()
-            .extend([("made".into(), 1)])
-    });
-    let misspelt = spoilt(&|case| {
-        case.counters
-            .entry(port.clone())
-            .or_default()
-            .extend([("maid".into(), 0)])
-    });
+    let counted = spoilt(&|case| case.counters.entry(port.clone()).or_default().extend([("made".into(), 1)]));
+    let misspelt =
+        spoilt(&|case| case.counters.entry(port.clone()).or_default().extend([("maid".into(), 0)]));
     for problems in [more, fewer, swapped, counted, misspelt] {
         assert!(!problems.is_empty());
     }
     let mut dropped = outcome.clone();
     dropped.count("eth1", "drop_truncated", 1);
-    assert!(
-        !judge(right, &dropped).is_empty(),
-        "an unexpected drop is not seen"
-    );
+    assert!(!judge(right, &dropped).is_empty(), "an unexpected drop is not seen");
 }

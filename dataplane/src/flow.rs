@@ -94,7 +94,7 @@ fn revalidate(pin: &mut Pin, set: &SetRow) -> usize {
         return usize::from(pin.locator);
     }
     let same = set.locators().iter().position(|l| l.tag == pin.tag);
-    let kept = same.filter(|i| set.is_usable(*i));
+    let kept = same.filter(|i| set.is_candidate(*i));
     let locator = kept.unwrap_or_else(|| by_slot(set, pin.flow));
     pin.generation = set.generation;
     pin.locator = locator as u8;
@@ -147,6 +147,20 @@ mod tests {
             assert!(now == *was || *was == 1);
             assert_ne!(now, 1);
         }
+    }
+
+    #[test]
+    fn a_worse_priority_releases_its_flows_too() {
+        let mut flows = FlowTable::new();
+        let all = set([true, true, true], 1);
+        let flow = |i: u32| i.wrapping_mul(0x9e37_79b9);
+        (0..100).for_each(|i| {
+            flows.locate(&all, 9, flow(i), 0);
+        });
+        let mut rows = all.locators().to_vec();
+        rows[0].priority = 2;
+        let changed = build_set(&rows, &[1, 2, 3], 1464, 2);
+        assert!((0..100).all(|i| flows.locate(&changed, 9, flow(i), 1) != 0));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub fn build_set(locators: &[LocatorRow], keys: &[u64], payload_mtu: u16, genera
         count: locators.len().min(MAX_LOCATORS) as u8,
         pickable: 0,
         payload_mtu,
+        candidates: 0,
         generation,
     };
     for (to, from) in row.locators.iter_mut().zip(locators) {
@@ -42,6 +43,7 @@ fn fill_slots(row: &mut SetRow, keys: &[u64]) {
         .map(|(i, (l, key))| (i as u8, *key, weight(l)))
         .collect();
     row.pickable = chosen.len() as u8;
+    row.candidates = chosen.iter().fold(0, |bits, (i, _, _)| bits | 1 << i);
     for (slot, to) in row.slots.iter_mut().enumerate() {
         let score = |key: u64, weight: f64| {
             let hash = fold_multiply(key ^ 0x9e37_79b9_7f4a_7c15, (slot as u64 + 1).wrapping_mul(0xd6e8_feb8_6659_fd93));
@@ -60,14 +62,9 @@ pub fn pick(set: &SetRow, set_id: u32, flow: u32, flows: &mut FlowTable, now_ns:
     match set.pickable {
         0 => None,
         // One candidate: nothing to choose, so nothing to pin.
-        1 if !has_alternative(set) => Some(usize::from(set.slots[0])),
+        1 => Some(usize::from(set.slots[0])),
         _ => Some(flows.locate(set, set_id, flow, now_ns)),
     }
-}
-
-/// Whether another usable locator exists beside the slots' (a flow may be pinned to a lower priority).
-fn has_alternative(set: &SetRow) -> bool {
-    set.locators().iter().filter(|l| l.usable && l.priority != PRIORITY_NEVER).count() > 1
 }
 
 /// The slot table's choice.

@@ -7,7 +7,7 @@
 use crate::layout::Layout;
 use std::net::IpAddr;
 use std::sync::Arc;
-use sterna_shm::{MAX_LOCATORS, PRIORITY_NEVER};
+use sterna_shm::MAX_LOCATORS;
 pub use sterna_table::Reader;
 use sterna_table::{CellsReader, Domain, EidReader, Guard, PublishedReader};
 use sterna_wire::{Family, Mac, addr_bytes};
@@ -91,9 +91,13 @@ pub struct SetRow {
     pub pickable: u8,
     /// Largest inner packet that every usable locator carries, bytes.
     pub payload_mtu: u16,
+    /// Bit `i` is set when the slots may name locator `i`: it is usable, of the best priority, and has weight.
+    pub candidates: u16,
     /// Grows with every change of this set, so that a pinned flow notices.
     pub generation: u32,
 }
+
+const _: () = assert!(MAX_LOCATORS <= 16, "candidates has a bit for each locator");
 
 impl SetRow {
     /// The locators in use.
@@ -101,9 +105,9 @@ impl SetRow {
         &self.locators[..usize::from(self.count)]
     }
 
-    /// Whether a locator may be picked for sending.
-    pub fn is_usable(&self, index: usize) -> bool {
-        self.locators().get(index).is_some_and(|l| l.usable && l.priority != PRIORITY_NEVER)
+    /// Whether a flow may use a locator: a pin to any other one is void.
+    pub fn is_candidate(&self, index: usize) -> bool {
+        index < MAX_LOCATORS && self.candidates & (1 << index) != 0
     }
 }
 

@@ -33,9 +33,9 @@ pub struct Lab {
 pub struct Teardown {
     /// Both planes of each gateway ended when asked.
     pub politely: bool,
-    /// Ports that still had an XDP program after their gateway had ended.
+    /// Ports that still had an XDP program after their gateway had ended as it should.
     pub xdp_left: Vec<String>,
-    /// Pinned folders that the gateways left.
+    /// Pinned folders that a gateway left although it ended as it should.
     pub pins_left: Vec<PathBuf>,
     /// What is still there after everything was cleared.
     pub leftovers: Leftovers,
@@ -159,15 +159,15 @@ impl Lab {
     fn clear(&mut self) -> Result<Teardown> {
         self.is_down = true;
         let mut politely = true;
+        let (mut xdp_left, mut pins_left) = (Vec::new(), Vec::new());
         for gateway in &mut self.gateways {
+            let orderly = gateway.has_dataplane();
             politely &= gateway.stop();
+            if orderly {
+                xdp_left.extend(xdp_ports(&self.id, gateway.plan.site));
+                pins_left.extend(Some(gateway.plan.pin_dir()).filter(|pins| pins.exists()));
+            }
         }
-        let xdp_left = self
-            .gateways
-            .iter()
-            .flat_map(|gateway| self.xdp_ports(gateway.plan.site))
-            .collect();
-        let pins_left = Leftovers::of(&self.id).pins;
         self.witness = None;
         Leftovers::of(&self.id).remove()?;
         if LabId::all().is_empty() {
@@ -180,16 +180,16 @@ impl Lab {
             leftovers: Leftovers::of(&self.id),
         })
     }
+}
 
-    /// Ports of a gateway's namespace that have an XDP program, as the kernel tells.
-    fn xdp_ports(&self, site: Site) -> Vec<String> {
-        let namespace = self.namespace(&site.gateway());
-        let text = command::output("ip", &["-n", namespace.name(), "-o", "link", "show"]).unwrap_or_default();
-        text.lines()
-            .filter(|line| line.contains("xdp"))
-            .filter_map(|line| Some(format!("{} {}", namespace.name(), line.split(": ").nth(1)?)))
-            .collect()
-    }
+/// Ports of a gateway's namespace that have an XDP program, as the kernel tells.
+fn xdp_ports(id: &LabId, site: Site) -> Vec<String> {
+    let name = id.namespace(&site.gateway());
+    let text = command::output("ip", &["-n", &name, "-o", "link", "show"]).unwrap_or_default();
+    text.lines()
+        .filter(|line| line.contains("xdp"))
+        .filter_map(|line| Some(format!("{name} {}", line.split(": ").nth(1)?)))
+        .collect()
 }
 
 impl Drop for Lab {

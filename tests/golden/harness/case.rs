@@ -63,16 +63,11 @@ impl Case {
     }
 
     fn read(folder: &Path) -> Case {
-        let name = folder
-            .file_name()
-            .expect("a folder's name")
-            .to_string_lossy()
-            .into_owned();
+        let name = folder.file_name().expect("a folder's name").to_string_lossy().into_owned();
         let text = read(&folder.join("config.toml"));
         let sentence = text.lines().next().and_then(|line| line.strip_prefix("# "));
-        let sentence = sentence
-            .unwrap_or_else(|| panic!("{name}: the first line says what the case shows"))
-            .into();
+        let sentence =
+            sentence.unwrap_or_else(|| panic!("{name}: the first line says what the case shows")).into();
         let config = sterna_config::parse(&text, &format!("{name}/config.toml"))
             .unwrap_or_else(|report| panic!("{name}: {}", report.render(Look::PLAIN)))
             .into_config();
@@ -82,16 +77,9 @@ impl Case {
         let mut expected = BTreeMap::new();
         for (port, row) in config.ports.iter().enumerate() {
             let arriving = frames(&folder.join(format!("in-{}.pcap", row.name)));
-            arrivals.extend(
-                arriving
-                    .into_iter()
-                    .map(|(at_ns, bytes)| Arrival { at_ns, port, bytes }),
-            );
+            arrivals.extend(arriving.into_iter().map(|(at_ns, bytes)| Arrival { at_ns, port, bytes }));
             let leaving = frames(&folder.join(format!("out-{}.pcap", row.name)));
-            expected.insert(
-                row.name.clone(),
-                leaving.into_iter().map(|(_, bytes)| bytes).collect(),
-            );
+            expected.insert(row.name.clone(), leaving.into_iter().map(|(_, bytes)| bytes).collect());
         }
         arrivals.sort_by_key(|arrival| (arrival.at_ns, arrival.port));
         let known: Vec<&str> = config.ports.iter().map(|port| port.name.as_str()).collect();
@@ -100,22 +88,12 @@ impl Case {
             "{name}: counters of no port"
         );
         let (until_ns, counters) = (counted.until_ms * 1_000_000, counted.ports);
-        Case {
-            name,
-            sentence,
-            config,
-            arrivals,
-            until_ns,
-            expected,
-            counters,
-        }
+        Case { name, sentence, config, arrivals, until_ns, expected, counters }
     }
 
     /// Whether the case expects this counter above zero.
     pub fn counts(&self, counter: &str) -> bool {
-        self.counters
-            .values()
-            .any(|port| port.get(counter).is_some_and(|value| *value > 0))
+        self.counters.values().any(|port| port.get(counter).is_some_and(|value| *value > 0))
     }
 }
 

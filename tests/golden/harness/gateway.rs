@@ -45,16 +45,8 @@ pub struct Outcome {
 impl Outcome {
     /// Adds to a counter, as a gateway would that counts wrongly.
     pub fn count(&mut self, port: &str, counter: &str, amount: u64) {
-        let scope = self
-            .scopes
-            .iter_mut()
-            .find(|scope| scope.port_name == port)
-            .expect("a port");
-        let value = scope
-            .values
-            .iter_mut()
-            .find(|value| &*value.name == counter)
-            .expect("a counter");
+        let scope = self.scopes.iter_mut().find(|scope| scope.port_name == port).expect("a port");
+        let value = scope.values.iter_mut().find(|value| &*value.name == counter).expect("a counter");
         value.value += amount;
     }
 }
@@ -97,11 +89,7 @@ pub fn run(case: &Case, world: &World, bursts: Bursts) -> Outcome {
 impl Gateway {
     fn new(case: &Case, world: &World) -> Gateway {
         let config = &case.config;
-        let ports: Vec<_> = config
-            .ports
-            .iter()
-            .map(|port| memory(&port.name, world))
-            .collect();
+        let ports: Vec<_> = config.ports.iter().map(|port| memory(&port.name, world)).collect();
         let rows = config.ports.iter().map(|port| row(port, world)).collect();
         let limits = TableLimits {
             max_eids: config.dataplane.max_eids,
@@ -119,25 +107,13 @@ impl Gateway {
             frame_bytes: ports[0].0.frame_capacity(),
         };
         let counters = Counters::create(&catalogue(), &scopes(case)).expect("counters");
-        let blocks = (0..ports.len())
-            .map(|port| counters.block(port).expect("a block"))
-            .collect();
+        let blocks = (0..ports.len()).map(|port| counters.block(port).expect("a block")).collect();
         let reader = tables.domain.reader().expect("a reader");
         let uplink = Arc::new(ArrayQueue::new(UPLINK));
         let state = WorkerState::new(ports.len(), &worker, uplink);
         let sent = vec![Vec::new(); ports.len()];
         let plane = ControlPlane::new(config.clone());
-        let mut gateway = Gateway {
-            plane,
-            applier,
-            tables,
-            reader,
-            state,
-            ports,
-            counters,
-            blocks,
-            sent,
-        };
+        let mut gateway = Gateway { plane, applier, tables, reader, state, ports, counters, blocks, sent };
         gateway.state.now_ns = START_NS;
         gateway.synchronise(case, world);
         gateway
@@ -147,28 +123,15 @@ impl Gateway {
     fn synchronise(&mut self, case: &Case, world: &World) {
         self.plane.underlay(world.facts(&self.plane.questions()));
         self.applier.begin_session();
-        self.plane.session_began(
-            1,
-            case.config.ports.iter().map(|port| port.name.clone()).collect(),
-        );
+        self.plane.session_began(1, case.config.ports.iter().map(|port| port.name.clone()).collect());
         self.conduct();
-        assert!(
-            self.plane.publisher().synced(),
-            "{}: the tables did not sync",
-            case.name
-        );
+        assert!(self.plane.publisher().synced(), "{}: the tables did not sync", case.name);
         for (iid, eid, mac) in world.agents() {
             let Some(group) = case.config.groups.iter().find(|group| group.iid == iid) else {
                 continue;
             };
             let (port, vlan) = (group.port as u16, group.vlan.map_or(0, |vlan| vlan.get()));
-            self.applier.learn(&Upward::Learned {
-                iid: iid.get(),
-                eid,
-                mac,
-                port,
-                vlan,
-            });
+            self.applier.learn(&Upward::Learned { iid: iid.get(), eid, mac, port, vlan });
         }
         self.applier.flush();
     }
@@ -183,10 +146,7 @@ impl Gateway {
             }
             let updates = self.plane.pump(4096);
             for update in &updates {
-                let event = self
-                    .applier
-                    .apply(update)
-                    .unwrap_or_else(|fault| panic!("{fault}"));
+                let event = self.applier.apply(update).unwrap_or_else(|fault| panic!("{fault}"));
                 if let Some(event) = event {
                     self.plane.event(event, Instant::now());
                 }
@@ -205,11 +165,7 @@ impl Gateway {
         let mut frames: Vec<Frame> = Vec::with_capacity(BURST);
         let (port, wire) = &mut self.ports[at];
         for arrival in burst {
-            assert!(
-                wire.inject(&arrival.bytes),
-                "a frame of {} bytes does not fit",
-                arrival.bytes.len()
-            );
+            assert!(wire.inject(&arrival.bytes), "a frame of {} bytes does not fit", arrival.bytes.len());
         }
         port.maintain();
         assert_eq!(port.receive(&mut frames, BURST), burst.len());
@@ -268,24 +224,13 @@ impl Gateway {
         }
         let view = CountersView::open(self.counters.file().expect("a descriptor")).expect("a view");
         let scopes = view.scopes();
-        let leaked = self
-            .ports
-            .iter_mut()
-            .zip(&self.state.egress)
-            .map(|((port, _), egress)| {
-                port.maintain();
-                let (ledger, ours) = (port.ledger(), egress.fresh.len() + egress.ready.len());
-                ledger.leaked().abs()
-                    + (i64::from(ledger.held_by_app) - ours as i64).abs()
-                    + i64::from(ledger.tx)
-            });
+        let leaked = self.ports.iter_mut().zip(&self.state.egress).map(|((port, _), egress)| {
+            port.maintain();
+            let (ledger, ours) = (port.ledger(), egress.fresh.len() + egress.ready.len());
+            ledger.leaked().abs() + (i64::from(ledger.held_by_app) - ours as i64).abs() + i64::from(ledger.tx)
+        });
         let leaked = leaked.collect();
-        Outcome {
-            sent: self.sent,
-            balance: balance(&scopes),
-            scopes,
-            leaked,
-        }
+        Outcome { sent: self.sent, balance: balance(&scopes), scopes, leaked }
     }
 }
 
@@ -310,11 +255,7 @@ fn row(port: &sterna_config::Port, world: &World) -> PortRow {
         sterna_config::Side::Rloc => Side::Rloc,
         sterna_config::Side::Both => Side::Both,
     };
-    PortRow {
-        side,
-        mac,
-        mtu: port.mtu.unwrap_or(mtu as u16),
-    }
+    PortRow { side, mac, mtu: port.mtu.unwrap_or(mtu as u16) }
 }
 
 fn scopes(case: &Case) -> Vec<ScopeName> {

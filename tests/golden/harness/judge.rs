@@ -44,11 +44,7 @@ fn judge_port(
     }
     let (more, fewer) = (sent.get(expected.len()), expected.get(sent.len()));
     if more.or(fewer).is_some() {
-        problems.push(format!(
-            "{port}: {} packets left, {} should have",
-            sent.len(),
-            expected.len()
-        ));
+        problems.push(format!("{port}: {} packets left, {} should have", sent.len(), expected.len()));
     }
     problems.extend(more.map(|frame| format!("{port}: the first of too many is {}", hex(frame))));
     problems.extend(fewer.map(|frame| format!("{port}: the first that is missing is {}", hex(frame))));
@@ -56,23 +52,16 @@ fn judge_port(
 
 fn difference(expected: &[u8], sent: &[u8]) -> String {
     let same = expected.iter().zip(sent).take_while(|(a, b)| a == b).count();
-    format!(
-        "differs from byte {same} on\n      expected {}\n      sent     {}",
-        hex(expected),
-        hex(sent)
-    )
+    format!("differs from byte {same} on\n      expected {}\n      sent     {}", hex(expected), hex(sent))
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .enumerate()
-        .fold(String::new(), |mut text, (at, byte)| {
-            let gap = if at > 0 && at % 2 == 0 { " " } else { "" };
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{gap}{byte:02x}");
-            text
-        })
+    bytes.iter().enumerate().fold(String::new(), |mut text, (at, byte)| {
+        let gap = if at > 0 && at % 2 == 0 { " " } else { "" };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{gap}{byte:02x}");
+        text
+    })
 }
 
 //------------ Free choices ----------------------------------------------------------------------------------
@@ -115,11 +104,7 @@ impl Choices {
         let mut flow = expected[12..14].to_vec();
         flow.extend(flow_of(&expected[udp + SHIM..]));
         let first = self.entropies.entry(flow).or_insert_with(|| entropy.clone());
-        if *first == entropy {
-            Ok(())
-        } else {
-            Err("another packet of this flow took another way".into())
-        }
+        if *first == entropy { Ok(()) } else { Err("another packet of this flow took another way".into()) }
     }
 
     fn identification(&mut self, expected: &[u8], sent: &mut [u8]) -> Result<(), String> {
@@ -127,9 +112,7 @@ impl Choices {
         if expected[0] >> 4 != 4 || expected[4..8] != [0; 4] {
             return Ok(());
         }
-        let words = sent[..20]
-            .chunks_exact(2)
-            .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+        let words = sent[..20].chunks_exact(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
         if words.sum::<u32>() % 0xffff != 0 {
             return Err("the outer header checksum is wrong".into());
         }
@@ -137,11 +120,7 @@ impl Choices {
         // Checked above; the expected checksum is the one for zero.
         sent[4..6].fill(0);
         sent[10..12].copy_from_slice(&expected[10..12]);
-        if own {
-            Ok(())
-        } else {
-            Err("the outer identification was used before".into())
-        }
+        if own { Ok(()) } else { Err("the outer identification was used before".into()) }
     }
 }
 
@@ -174,29 +153,17 @@ fn label(expected: &[u8], sent: &mut [u8]) -> Vec<u8> {
 fn flow_of(inner: &[u8]) -> Vec<u8> {
     let part = |from: usize, to: usize| inner.get(from..to).unwrap_or_default().to_vec();
     let ports = |protocol: u8, at: usize| {
-        if matches!(protocol, 6 | 17) {
-            part(at, at + 4)
-        } else {
-            vec![]
-        }
+        if matches!(protocol, 6 | 17) { part(at, at + 4) } else { vec![] }
     };
     match inner.first().map(|first| first >> 4) {
         Some(4) => {
             let fragment = u16::from_be_bytes([inner[6], inner[7]]) & 0x3fff != 0;
             let header = usize::from(inner[0] & 15) * 4;
-            let rest = if fragment {
-                part(4, 6)
-            } else {
-                [part(9, 10), ports(inner[9], header)].concat()
-            };
+            let rest = if fragment { part(4, 6) } else { [part(9, 10), ports(inner[9], header)].concat() };
             [part(12, 20), rest].concat()
         }
         Some(6) => {
-            let rest = if inner[6] == 44 {
-                part(44, 48)
-            } else {
-                ports(inner[6], 40)
-            };
+            let rest = if inner[6] == 44 { part(44, 48) } else { ports(inner[6], 40) };
             [part(1, 4), part(6, 7), part(8, 40), rest].concat()
         }
         _ => inner.to_vec(),
@@ -212,11 +179,7 @@ fn judge_counters(case: &Case, scope: &ScopeView, problems: &mut Vec<String>) {
     for name in listed.keys().filter(|name| scope.value(name).is_none()) {
         problems.push(format!("{port}: there is no counter {name}"));
     }
-    let arrived = case
-        .arrivals
-        .iter()
-        .filter(|arrival| arrival.port == usize::from(scope.port))
-        .count();
+    let arrived = case.arrivals.iter().filter(|arrival| arrival.port == usize::from(scope.port)).count();
     for counter in &scope.values {
         let implied = match counter.kind {
             Kind::Rx => Some(arrived as u64),
@@ -227,10 +190,7 @@ fn judge_counters(case: &Case, scope: &ScopeView, problems: &mut Vec<String>) {
         let expected = listed.get(&*counter.name).copied().or(implied);
         if expected.is_some_and(|expected| expected != counter.value) {
             let expected = expected.unwrap_or_default();
-            problems.push(format!(
-                "{port}: {} is {}, should be {expected}",
-                counter.name, counter.value
-            ));
+            problems.push(format!("{port}: {} is {}, should be {expected}", counter.name, counter.value));
         }
     }
 }

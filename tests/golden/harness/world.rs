@@ -79,49 +79,22 @@ impl World {
 
     /// The kernel's answers to these questions.
     pub fn facts(&self, questions: &Questions) -> Facts {
-        let mut facts = Facts {
-            read: true,
-            settled: true,
-            ..Facts::default()
-        };
+        let mut facts = Facts { read: true, settled: true, ..Facts::default() };
         for row in &self.link {
             let (index, name) = (self.index(&row.name), row.name.clone());
-            facts.links.insert(
-                index,
-                Link {
-                    index,
-                    name,
-                    mac: mac(&row.mac),
-                    mtu: row.mtu,
-                    up: true,
-                },
-            );
+            facts.links.insert(index, Link { index, name, mac: mac(&row.mac), mtu: row.mtu, up: true });
         }
         for question in questions.routes() {
             let Some(row) = self.route.iter().find(|row| row.remote == question.remote) else {
                 continue;
             };
-            let route = Route {
-                oif: self.index(&row.link),
-                next_hop: row.next_hop,
-                mtu: row.mtu,
-            };
+            let route = Route { oif: self.index(&row.link), next_hop: row.next_hop, mtu: row.mtu };
             facts.routes.insert(question, route);
         }
         for row in &self.neighbour {
-            let key = NeighbourKey {
-                link: self.index(&row.link),
-                address: row.address,
-            };
+            let key = NeighbourKey { link: self.index(&row.link), address: row.address };
             let mac = row.mac.as_deref().map(mac);
-            facts.neighbours.insert(
-                key,
-                Neighbour {
-                    mac,
-                    failed: row.failed,
-                    ..Neighbour::default()
-                },
-            );
+            facts.neighbours.insert(key, Neighbour { mac, failed: row.failed, ..Neighbour::default() });
         }
         facts
     }
@@ -129,8 +102,6 @@ impl World {
     /// The hosts that were seen before the case begins.
     pub fn agents(&self) -> impl Iterator<Item = (Iid, IpAddr, Mac)> {
         let iid = |row: &AgentRow| Iid::new(row.iid).expect("an instance-ID");
-        self.agent
-            .iter()
-            .map(move |row| (iid(row), row.eid, mac(&row.mac)))
+        self.agent.iter().map(move |row| (iid(row), row.eid, mac(&row.mac)))
     }
 }

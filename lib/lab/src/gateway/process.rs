@@ -240,6 +240,11 @@ impl Gateway {
         }
     }
 
+    /// Does its dataplane run, as far as we left it running? A killed one cannot clear up after itself.
+    pub fn has_dataplane(&self) -> bool {
+        self.data.is_some()
+    }
+
     /// Ends both planes, the control plane first: SIGTERM, and SIGKILL for one that does not go.
     /// True when both went when asked.
     pub fn stop(&mut self) -> bool {

@@ -155,9 +155,8 @@ impl AddAssign for Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {} came", self.delivered, self.offered)?;
+        write!(f, "{} of {} came, {} lost", self.delivered, self.offered, self.lost)?;
         let faults = [
-            (self.lost, "lost"),
             (self.duplicated, "twice"),
             (self.reordered, "out of order"),
             (self.corrupted, "changed"),

@@ -86,7 +86,11 @@ impl Probe {
         };
         let sender = {
             let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
-            thread::start("probe tx", move || send(&socket, &plan, pace, &sent, &stop))?
+            thread::start("probe tx", move || {
+                send(&socket, &plan, pace, &sent, &stop);
+                // From now on the receiver waits for stragglers only.
+                stop.store(true, Ordering::Relaxed);
+            })?
         };
         Ok(Self {
             sent,
@@ -128,7 +132,6 @@ impl Probe {
             std::thread::sleep(Duration::from_millis(5));
         }
         thread::join(self.sender)?;
-        self.stop.store(true, Ordering::Relaxed);
         let ledger = thread::join(self.receiver)?;
         interrupt::check()?;
         Ok(ledger.close(self.sent.load(Ordering::Relaxed)))

@@ -73,7 +73,12 @@ impl Stream {
         };
         let sender = {
             let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
-            thread::start("stream tx", move || send(&source, &plan, pace, &sent, &stop))?
+            thread::start("stream tx", move || {
+                let took = send(&source, &plan, pace, &sent, &stop);
+                // From now on the sink waits for stragglers only.
+                stop.store(true, Ordering::Relaxed);
+                took
+            })?
         };
         Ok(Self {
             sent,
@@ -95,7 +100,6 @@ impl Stream {
             std::thread::sleep(Duration::from_millis(5));
         }
         let took = thread::join(self.sender)?;
-        self.stop.store(true, Ordering::Relaxed);
         let ledger = thread::join(self.sink)?;
         interrupt::check()?;
         Ok((ledger.close(self.sent.load(Ordering::Relaxed)), took))
