@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sterna-controlplane", &["sterna-shm", "sterna-config", "sterna-wire"]),
     ("sterna", &["sterna-shm", "sterna-config", "sterna-wire", "sterna-lab"]),
     ("sterna-lab", &["sterna-wire", "sterna-config"]),
-    // perf reads clocks and prefetches in its floor, so it uses cpu, too (docs/adr/0003).
+    // perf reads clocks and prefetches in its floor, makes ports and reads the defaults (docs/adr/0003).
     (
         "sterna-perf",
         &[
@@ -31,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sterna-wire",
             "sterna-cpu",
             "sterna-xsk",
+            "sterna-config",
         ],
     ),
 ];

@@ -31,11 +31,7 @@ pub fn split_ipv4(packet: &[u8], max: usize, first: &mut [u8], second: &mut [u8]
     let mut options = [0; ipv4::MAX_HEADER_LEN - ipv4::HEADER_LEN];
     let repeated = copied_options(whole.options(), &mut options)?;
     let (first_header, second_header) = (whole.header_len(), ipv4::HEADER_LEN + repeated);
-    let cut = cut_at(
-        payload.len(),
-        max.checked_sub(first_header)?,
-        max.checked_sub(second_header)?,
-    )?;
+    let cut = cut_at(payload.len(), max.checked_sub(first_header)?, max.checked_sub(second_header)?)?;
 
     let offset = usize::from(whole.fragment_offset());
     // The offset field has 13 bits of eight bytes each, and the datagram ends within 65,535 bytes.
@@ -101,14 +97,9 @@ mod test {
 
     /// A packet made by a foreign hand; its payload counts up.
     fn packet(options: &[u8], payload: usize, offset: u16, more: bool) -> Vec<u8> {
-        let mut header = Ipv4Header::new(
-            payload as u16,
-            17,
-            etherparse::IpNumber::UDP,
-            [10, 1, 0, 5],
-            [10, 1, 2, 9],
-        )
-        .unwrap();
+        let mut header =
+            Ipv4Header::new(payload as u16, 17, etherparse::IpNumber::UDP, [10, 1, 0, 5], [10, 1, 2, 9])
+                .unwrap();
         header.identification = 0xbeef;
         header.dont_fragment = false;
         header.more_fragments = more;
@@ -146,10 +137,7 @@ mod test {
         assert_eq!((parts.0.len(), parts.1.len()), (764, 756));
         let [(first, front), (second, back)] = judged(&parts);
         assert!(first.more_fragments && !second.more_fragments);
-        assert_eq!(
-            (first.fragment_offset.value(), second.fragment_offset.value()),
-            (0, 744 / 8)
-        );
+        assert_eq!((first.fragment_offset.value(), second.fragment_offset.value()), (0, 744 / 8));
         assert_eq!((first.identification, second.identification), (0xbeef, 0xbeef));
         assert_eq!((first.time_to_live, second.time_to_live), (17, 17));
         assert_eq!([front, back].concat(), whole[20..]);
@@ -159,41 +147,24 @@ mod test {
     fn a_fragment_is_split_on() {
         let parts = split(&packet(&[], 1000, 2000, true), 600).unwrap();
         let [(first, _), (second, _)] = judged(&parts);
-        assert!(
-            first.more_fragments && second.more_fragments,
-            "neither is the last"
-        );
-        assert_eq!(
-            (first.fragment_offset.value(), second.fragment_offset.value()),
-            (250, 250 + 63)
-        );
+        assert!(first.more_fragments && second.more_fragments, "neither is the last");
+        assert_eq!((first.fragment_offset.value(), second.fragment_offset.value()), (250, 250 + 63));
         let parts = split(&packet(&[], 1001, 2000, false), 600).unwrap();
         let [(first, _), (second, _)] = judged(&parts);
-        assert!(
-            first.more_fragments && !second.more_fragments,
-            "the second is the last"
-        );
+        assert!(first.more_fragments && !second.more_fragments, "the second is the last");
     }
 
     #[test]
     fn options_follow_their_copy_bit() {
         // Timestamp (not copied), no-operation, loose source route (copied), security (copied), end.
-        let options = [
-            68, 8, 5, 0, 1, 2, 3, 4, 1, 131, 7, 4, 10, 0, 0, 1, 0x82, 5, 0xaa, 0xbb, 0xcc, 0, 0, 0,
-        ];
+        let options =
+            [68, 8, 5, 0, 1, 2, 3, 4, 1, 131, 7, 4, 10, 0, 0, 1, 0x82, 5, 0xaa, 0xbb, 0xcc, 0, 0, 0];
         let parts = split(&packet(&options, 800, 0, false), 500).unwrap();
         let [(first, _), (second, _)] = judged(&parts);
         assert_eq!(first.options.as_slice(), options);
-        assert_eq!(
-            second.options.as_slice(),
-            [131, 7, 4, 10, 0, 0, 1, 0x82, 5, 0xaa, 0xbb, 0xcc]
-        );
+        assert_eq!(second.options.as_slice(), [131, 7, 4, 10, 0, 0, 1, 0x82, 5, 0xaa, 0xbb, 0xcc]);
         let parts = split(&packet(&[0x83, 3, 4, 0], 800, 0, false), 500).unwrap();
-        assert_eq!(
-            judged(&parts)[1].0.options.as_slice(),
-            [0x83, 3, 4, 0],
-            "padded with the end of options"
-        );
+        assert_eq!(judged(&parts)[1].0.options.as_slice(), [0x83, 3, 4, 0], "padded with the end of options");
     }
 
     #[test]
@@ -208,18 +179,12 @@ mod test {
             split(&packet(&[], 1001, 0, true), 600).is_none(),
             "more follow, yet not a multiple of eight"
         );
-        assert!(
-            split(&packet(&[], 1000, 65528, false), 600).is_none(),
-            "would pass the largest datagram"
-        );
+        assert!(split(&packet(&[], 1000, 65528, false), 600).is_none(), "would pass the largest datagram");
         let mut dont = packet(&[], 1480, 0, false);
         dont[6] |= 0x40;
         assert!(split(&dont, 1464).is_none());
         for broken in [[131, 0, 0, 0], [131, 1, 0, 0], [1, 1, 1, 131], [131, 5, 0, 0]] {
-            assert!(
-                split(&packet(&broken, 1000, 0, false), 600).is_none(),
-                "{broken:?}"
-            );
+            assert!(split(&packet(&broken, 1000, 0, false), 600).is_none(), "{broken:?}");
         }
         let mut room = [0; 2048];
         assert!(split_ipv4(&whole, 1464, &mut room, &mut [0; 755]).is_none());

@@ -84,22 +84,8 @@ impl HoldPool {
         // An index must fit in 32 bits beside the mark for "none".
         let slots = limits.slots.min(NONE as usize - 1);
         let random = RandomState::new();
-        let slot = Slot {
-            behind: NONE,
-            queue: NONE,
-            len: 0,
-            group: 0,
-            port: 0,
-            held_at_ns: 0,
-        };
-        let queue = Queue {
-            key: HoldKey::EMPTY,
-            hash: 0,
-            front: NONE,
-            back: NONE,
-            count: 0,
-            asked_at_ns: 0,
-        };
+        let slot = Slot { behind: NONE, queue: NONE, len: 0, group: 0, port: 0, held_at_ns: 0 };
+        let queue = Queue { key: HoldKey::EMPTY, hash: 0, front: NONE, back: NONE, count: 0, asked_at_ns: 0 };
         // Popped from the end, so that low slots are used, and stay warm, first.
         let free = || (0..slots as u32).rev().collect::<Vec<u32>>();
         HoldPool {
@@ -141,8 +127,7 @@ impl HoldPool {
 
     /// Packets of this group that wait now.
     pub fn len_of_group(&self, group: u32) -> usize {
-        self.find_share(group)
-            .map_or(0, |share| self.shares[share as usize].held as usize)
+        self.find_share(group).map_or(0, |share| self.shares[share as usize].held as usize)
     }
 
     /// Keys that packets wait for now.
@@ -186,14 +171,8 @@ impl HoldPool {
             Some(queue) => (queue, Held::Queued),
             None => (self.open_queue(key, now_ns), Held::First),
         };
-        self.slots[slot as usize] = Slot {
-            behind: NONE,
-            queue,
-            len: frame.len() as u32,
-            group,
-            port,
-            held_at_ns: now_ns,
-        };
+        self.slots[slot as usize] =
+            Slot { behind: NONE, queue, len: frame.len() as u32, group, port, held_at_ns: now_ns };
         self.append(queue, slot);
         Ok(held)
     }
@@ -276,11 +255,8 @@ impl HoldPool {
     }
 
     fn hash(&self, key: &HoldKey) -> u64 {
-        let [a, b] = [0, 8].map(|at| {
-            key.addr[at..at + 8]
-                .iter()
-                .fold(0u64, |word, byte| word << 8 | u64::from(*byte))
-        });
+        let [a, b] = [0, 8]
+            .map(|at| key.addr[at..at + 8].iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
         let rest = u64::from(key.iid) | (key.family as u64) << 32 | (key.role as u64) << 40;
         let address = fold_multiply(a ^ self.seed[0], b ^ self.seed[1]);
         fold_multiply(address ^ rest, self.seed[0].rotate_left(32) | 1)
@@ -291,9 +267,7 @@ impl HoldPool {
     }
 
     fn find_queue(&self, key: &HoldKey) -> Option<u32> {
-        self.queue_index
-            .walk(self.hash(key))
-            .find(|queue| self.queues[*queue as usize].key == *key)
+        self.queue_index.walk(self.hash(key)).find(|queue| self.queues[*queue as usize].key == *key)
     }
 
     fn find_share(&self, group: u32) -> Option<u32> {
@@ -328,14 +302,8 @@ impl HoldPool {
             return NONE;
         };
         let hash = self.hash(&key);
-        self.queues[queue as usize] = Queue {
-            key,
-            hash,
-            front: NONE,
-            back: NONE,
-            count: 0,
-            asked_at_ns: now_ns,
-        };
+        self.queues[queue as usize] =
+            Queue { key, hash, front: NONE, back: NONE, count: 0, asked_at_ns: now_ns };
         self.queue_index.insert(hash, queue);
         self.arrivals.push_back(queue);
         self.asked.push_back(queue);

@@ -64,19 +64,13 @@ pub fn time_exceeded(original: &[u8], from: IpAddr, out: &mut [u8]) -> Option<us
 /// `None` also when `mtu` is less than every link must carry (68 and 1280 bytes): no host would believe it.
 pub fn too_big(original: &[u8], from: IpAddr, mtu: u16, out: &mut [u8]) -> Option<usize> {
     match from {
-        IpAddr::V4(from) if usize::from(mtu) >= ipv4::MIN_MTU => report_v4(
-            icmpv4::Problem::FragmentationNeeded { next_hop_mtu: mtu },
-            original,
-            from,
-            out,
-        ),
+        IpAddr::V4(from) if usize::from(mtu) >= ipv4::MIN_MTU => {
+            report_v4(icmpv4::Problem::FragmentationNeeded { next_hop_mtu: mtu }, original, from, out)
+        }
         // RFC 4443 section 2.4 (e.3) lets this one answer multicast, which we do not forward.
-        IpAddr::V6(from) if usize::from(mtu) >= ipv6::MIN_MTU && !is_to_group_v6(original) => report_v6(
-            icmpv6::Problem::PacketTooBig { mtu: mtu.into() },
-            original,
-            from,
-            out,
-        ),
+        IpAddr::V6(from) if usize::from(mtu) >= ipv6::MIN_MTU && !is_to_group_v6(original) => {
+            report_v6(icmpv6::Problem::PacketTooBig { mtu: mtu.into() }, original, from, out)
+        }
         _ => None,
     }
 }
@@ -105,9 +99,7 @@ fn is_to_group_v6(original: &[u8]) -> bool {
 }
 
 fn report_v4(problem: icmpv4::Problem, original: &[u8], from: Ipv4Addr, out: &mut [u8]) -> Option<usize> {
-    icmpv4::report(problem, original, from)
-        .and_then(|report| report.emit(out))
-        .ok()
+    icmpv4::report(problem, original, from).and_then(|report| report.emit(out)).ok()
 }
 
 fn report_v6(problem: icmpv6::Problem, original: &[u8], from: Ipv6Addr, out: &mut [u8]) -> Option<usize> {
@@ -117,9 +109,7 @@ fn report_v6(problem: icmpv6::Problem, original: &[u8], from: Ipv6Addr, out: &mu
     if upper.is_later_fragment() {
         return None;
     }
-    icmpv6::report(problem, original, from)
-        .and_then(|report| report.emit(out))
-        .ok()
+    icmpv6::report(problem, original, from).and_then(|report| report.emit(out)).ok()
 }
 
 /// Whether one host, and not a group, a broadcast or nobody, has this address.
@@ -161,16 +151,12 @@ fn echo_reply_v6(request: &[u8], out: &mut [u8]) -> Option<usize> {
     let ip = ipv6::Repr::parse(&packet).ok()?;
     let upper = ipv6_ext::walk(ip.next_header, packet.payload()).ok()?;
     let to_one = is_one_host_v6(ip.source) && is_one_host_v6(ip.destination);
-    let whole = upper
-        .fragment
-        .is_none_or(|fragment| fragment.offset == 0 && !fragment.more);
+    let whole = upper.fragment.is_none_or(|fragment| fragment.offset == 0 && !fragment.more);
     if upper.proto != Protocol::ICMPV6 || !whole || !to_one {
         return None;
     }
     let message = icmpv6::Packet::new_checked(packet.payload().get(upper.offset..)?).ok()?;
-    let reply = icmpv6::Repr::parse(&message, ip.source, ip.destination)
-        .ok()?
-        .echo_reply()?;
+    let reply = icmpv6::Repr::parse(&message, ip.source, ip.destination).ok()?.echo_reply()?;
     let ip = ipv6::Repr {
         source: ip.destination,
         destination: ip.source,
@@ -185,11 +171,7 @@ fn echo_reply_v6(request: &[u8], out: &mut [u8]) -> Option<usize> {
     let len = ipv6::HEADER_LEN + reply.buffer_len();
     let (header, body) = out.get_mut(..len)?.split_at_mut(ipv6::HEADER_LEN);
     ip.emit(&mut ipv6::Packet::new_unchecked(header));
-    reply.emit(
-        &mut icmpv6::Packet::new_unchecked(body),
-        ip.source,
-        ip.destination,
-    );
+    reply.emit(&mut icmpv6::Packet::new_unchecked(body), ip.source, ip.destination);
     Some(len)
 }
 

@@ -36,9 +36,7 @@ impl PairLimiter {
 
     /// A limiter with this many places and errors a second in all; a rate of zero allows nothing.
     pub fn with_rate(entries: usize, per_second: u32) -> PairLimiter {
-        let cost_ns = 1_000_000_000u64
-            .checked_div(per_second.into())
-            .unwrap_or(u64::MAX);
+        let cost_ns = 1_000_000_000u64.checked_div(per_second.into()).unwrap_or(u64::MAX);
         // A rate of zero costs more than the bucket can ever hold.
         let burst = u64::from((per_second / BURST_SHARE).max(1)).min(u64::from(per_second));
         PairLimiter {
@@ -86,18 +84,12 @@ mod test {
         let mut limiter = PairLimiter::new(1 << 20);
         let sent = |limiter: &mut PairLimiter, from, until, pairs: u64| {
             let pair = |n| from + n;
-            (0..pairs)
-                .filter(|n| limiter.allow(pair(*n), from + (until - from) * n / pairs))
-                .count()
+            (0..pairs).filter(|n| limiter.allow(pair(*n), from + (until - from) * n / pairs)).count()
         };
         assert_eq!(sent(&mut limiter, 0, 1, 10_000), 100);
         let second = sent(&mut limiter, 10 * SECOND, 11 * SECOND, 100_000);
         assert!((1000..=1100).contains(&second), "{second}");
-        assert_eq!(
-            sent(&mut limiter, 100 * SECOND, 100 * SECOND + 1, 10_000),
-            100,
-            "refilled, not beyond"
-        );
+        assert_eq!(sent(&mut limiter, 100 * SECOND, 100 * SECOND + 1, 10_000), 100, "refilled, not beyond");
     }
 
     #[test]
@@ -105,10 +97,7 @@ mod test {
         let mut limiter = PairLimiter::with_rate(1024, 10);
         assert!(limiter.allow(1, 0), "the whole bucket");
         assert!(!limiter.allow(2, 0));
-        assert!(
-            limiter.allow(2, SECOND / 10),
-            "the pair that the bucket refused is not marked"
-        );
+        assert!(limiter.allow(2, SECOND / 10), "the pair that the bucket refused is not marked");
         assert!(!limiter.allow(2, SECOND / 5), "the pair that was answered is");
         assert!(limiter.allow(3, SECOND / 5));
     }

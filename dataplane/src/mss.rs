@@ -49,13 +49,8 @@ mod test {
 
     /// A segment made by a foreign hand, with these raw options.
     fn packet(v6: bool, syn: bool, ack: bool, options: &[u8], payload: &[u8]) -> Vec<u8> {
-        let mut header = TcpHeader {
-            syn,
-            ack,
-            source_port: 40000,
-            destination_port: 80,
-            ..Default::default()
-        };
+        let mut header =
+            TcpHeader { syn, ack, source_port: 40000, destination_port: 80, ..Default::default() };
         header.window_size = 65535;
         header.set_options_raw(options).unwrap();
         let mut bytes = Vec::new();
@@ -71,9 +66,7 @@ mod test {
     /// The checksum, recomputed by a foreign hand, must hold; the options are what a foreign parser sees.
     fn judged(bytes: &[u8]) -> Vec<u8> {
         let sliced = SlicedPacket::from_ip(bytes).unwrap();
-        let Some(TransportSlice::Tcp(tcp)) = sliced.transport else {
-            panic!("no TCP")
-        };
+        let Some(TransportSlice::Tcp(tcp)) = sliced.transport else { panic!("no TCP") };
         let header = tcp.to_header();
         let expected = match bytes[0] >> 4 {
             4 => header.calc_checksum_ipv4_raw(
@@ -107,10 +100,7 @@ mod test {
 
     #[test]
     fn an_option_on_an_odd_offset() {
-        for options in [
-            &[1, 2, 4, 0x05, 0xb4, 1, 1, 1][..],
-            &[1, 1, 8, 3, 9, 2, 4, 0x05, 0xb4, 3, 3, 7],
-        ] {
+        for options in [&[1, 2, 4, 0x05, 0xb4, 1, 1, 1][..], &[1, 1, 8, 3, 9, 2, 4, 0x05, 0xb4, 3, 3, 7]] {
             let mut bytes = packet(false, true, false, options, &[]);
             assert!(clamp(&mut bytes, 1000));
             let lowered = judged(&bytes);
@@ -136,18 +126,9 @@ mod test {
         let mut cases = vec![
             ("not a SYN", packet(false, false, true, &MSS_1460, &[])),
             ("no option", packet(false, true, false, &[], &[])),
-            (
-                "small enough",
-                packet(false, true, false, &[2, 4, 0x05, 0x00], &[]),
-            ),
-            (
-                "end of options first",
-                packet(false, true, false, &[0, 0, 0, 0, 2, 4, 0x05, 0xb4], &[]),
-            ),
-            (
-                "broken option before it",
-                packet(false, true, false, &[8, 0, 2, 4, 0x05, 0xb4, 0, 0], &[]),
-            ),
+            ("small enough", packet(false, true, false, &[2, 4, 0x05, 0x00], &[])),
+            ("end of options first", packet(false, true, false, &[0, 0, 0, 0, 2, 4, 0x05, 0xb4], &[])),
+            ("broken option before it", packet(false, true, false, &[8, 0, 2, 4, 0x05, 0xb4, 0, 0], &[])),
             ("empty", vec![]),
             ("neither version", vec![0x50; 60]),
         ];
@@ -169,10 +150,7 @@ mod test {
             assert_eq!(after, bytes, "{why}");
         }
         let mut bytes = packet(false, true, false, &MSS_1460, &[]);
-        assert!(
-            !clamp(&mut bytes, 40) && !clamp(&mut bytes, 0),
-            "an MTU below the headers"
-        );
+        assert!(!clamp(&mut bytes, 40) && !clamp(&mut bytes, 0), "an MTU below the headers");
     }
 
     proptest! {

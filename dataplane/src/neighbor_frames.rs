@@ -28,22 +28,11 @@ fn frame(
     let total = (start + len).max(MIN_FRAME + tag_len);
     let bytes = out.get_mut(..total)?;
     let outer = if tag.is_some() { EtherType::VLAN } else { ethertype };
-    ethernet::Repr {
-        destination,
-        source,
-        ethertype: outer,
-    }
-    .emit(&mut ethernet::Packet::new_unchecked(&mut bytes[..]));
+    ethernet::Repr { destination, source, ethertype: outer }
+        .emit(&mut ethernet::Packet::new_unchecked(&mut bytes[..]));
     if tag.is_some() {
-        vlan::Repr {
-            priority: 0,
-            drop_eligible: false,
-            vlan: tag,
-            ethertype,
-        }
-        .emit(&mut vlan::Packet::new_unchecked(
-            &mut bytes[ethernet::HEADER_LEN..],
-        ));
+        vlan::Repr { priority: 0, drop_eligible: false, vlan: tag, ethertype }
+            .emit(&mut vlan::Packet::new_unchecked(&mut bytes[ethernet::HEADER_LEN..]));
     }
     let (payload, padding) = bytes[start..].split_at_mut(len);
     fill(payload);
@@ -66,12 +55,7 @@ pub fn arp_request(
     tag: Option<VlanId>,
     out: &mut [u8],
 ) -> Option<usize> {
-    arp_frame(
-        Mac::BROADCAST,
-        arp::Repr::request(source_mac, source_ip, target_ip),
-        tag,
-        out,
-    )
+    arp_frame(Mac::BROADCAST, arp::Repr::request(source_mac, source_ip, target_ip), tag, out)
 }
 
 /// Tells `target_mac`, who has `target_ip`, that `source_ip` is at `source_mac`.
@@ -84,13 +68,7 @@ pub fn arp_reply(
     out: &mut [u8],
 ) -> Option<usize> {
     let operation = arp::Operation::REPLY;
-    let message = arp::Repr {
-        operation,
-        source_mac,
-        source_ip,
-        target_mac,
-        target_ip,
-    };
+    let message = arp::Repr { operation, source_mac, source_ip, target_mac, target_ip };
     arp_frame(target_mac, message, tag, out)
 }
 
@@ -129,13 +107,7 @@ pub fn neighbor_solicitation(
 ) -> Option<usize> {
     let group = ndisc::solicited_node(target);
     let message = ndisc::Repr::solicit(target, source_mac);
-    ndisc_frame(
-        (Mac::multicast_v6(group), source_mac),
-        (group, source),
-        message,
-        tag,
-        out,
-    )
+    ndisc_frame((Mac::multicast_v6(group), source_mac), (group, source), message, tag, out)
 }
 
 /// Tells `asker` that `target` is at `mac`; an asker without an address, who wants to know whether `target` is
@@ -152,17 +124,9 @@ pub fn neighbor_advertisement(
     tag: Option<VlanId>,
     out: &mut [u8],
 ) -> Option<usize> {
-    let flags = Flags {
-        router,
-        solicited: false,
-        override_cache: router,
-    };
+    let flags = Flags { router, solicited: false, override_cache: router };
     let (destination, message) = ndisc::Repr::answer(asker, target, mac, flags);
-    let to_mac = if asker.is_unspecified() {
-        Mac::multicast_v6(destination)
-    } else {
-        asker_mac
-    };
+    let to_mac = if asker.is_unspecified() { Mac::multicast_v6(destination) } else { asker_mac };
     ndisc_frame((to_mac, mac), (destination, target), message, tag, out)
 }
 
@@ -259,25 +223,12 @@ pub fn read_ndisc(packet: &[u8], ethernet_source: Mac) -> Result<NdSeen, Error> 
     let seen = match (kind, message.target()) {
         (Type::NEIGHBOR_SOLICITATION, Some(target)) => {
             let lladdr = message.mac_option(MacOption::Source)?;
-            NdSeen::Solicitation {
-                target,
-                source: ip.source,
-                lladdr,
-            }
+            NdSeen::Solicitation { target, source: ip.source, lladdr }
         }
         (Type::NEIGHBOR_ADVERTISEMENT, Some(target)) => {
             let lladdr = message.mac_option(MacOption::Target)?;
-            let Flags {
-                solicited,
-                override_cache,
-                ..
-            } = message.flags();
-            NdSeen::Advertisement {
-                target,
-                lladdr,
-                solicited,
-                override_cache,
-            }
+            let Flags { solicited, override_cache, .. } = message.flags();
+            NdSeen::Advertisement { target, lladdr, solicited, override_cache }
         }
         _ => NdSeen::Other,
     };

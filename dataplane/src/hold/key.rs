@@ -29,12 +29,7 @@ pub struct HoldKey {
 
 impl HoldKey {
     /// A key of nothing, to fill the array that [`HoldPool::keys`] writes into.
-    pub const EMPTY: HoldKey = HoldKey {
-        iid: 0,
-        family: Family::V4,
-        addr: [0; 16],
-        role: Role::Destination,
-    };
+    pub const EMPTY: HoldKey = HoldKey { iid: 0, family: Family::V4, addr: [0; 16], role: Role::Destination };
 }
 
 /// What became of a packet that is now held.
@@ -91,11 +86,6 @@ impl HoldLimits {
     /// misses each to starve a fifth; a key may take half of that, so that one silent EID leaves its group room
     /// for others. Never less than one packet each.
     pub fn new(slots: usize, slot_bytes: usize) -> HoldLimits {
-        HoldLimits {
-            slots,
-            slot_bytes,
-            per_group: (slots / 4).max(1),
-            per_key: (slots / 8).max(1),
-        }
+        HoldLimits { slots, slot_bytes, per_group: (slots / 4).max(1), per_key: (slots / 8).max(1) }
     }
 }

@@ -18,19 +18,8 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn new(capacity: usize) -> List {
-        let links = vec![
-            Link {
-                before: NONE,
-                after: NONE
-            };
-            capacity
-        ]
-        .into_boxed_slice();
-        List {
-            first: NONE,
-            last: NONE,
-            links,
-        }
+        let links = vec![Link { before: NONE, after: NONE }; capacity].into_boxed_slice();
+        List { first: NONE, last: NONE, links }
     }
 
     /// The first number, or `NONE`.
@@ -45,10 +34,7 @@ impl List {
 
     /// Puts a number that is not in the list behind all others.
     pub(super) fn push_back(&mut self, item: u32) {
-        self.links[item as usize] = Link {
-            before: self.last,
-            after: NONE,
-        };
+        self.links[item as usize] = Link { before: self.last, after: NONE };
         match self.last {
             NONE => self.first = item,
             last => self.links[last as usize].after = item,
@@ -80,10 +66,7 @@ impl Chains {
     pub(super) fn new(capacity: usize) -> Chains {
         // Twice as many heads as numbers: a chain is walked for each packet while anything waits.
         let heads = (2 * capacity).next_power_of_two();
-        Chains {
-            heads: vec![NONE; heads].into_boxed_slice(),
-            next: vec![NONE; capacity].into_boxed_slice(),
-        }
+        Chains { heads: vec![NONE; heads].into_boxed_slice(), next: vec![NONE; capacity].into_boxed_slice() }
     }
 
     fn head(&self, hash: u64) -> usize {

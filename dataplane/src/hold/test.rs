@@ -8,28 +8,14 @@ use sterna_wire::Family;
 use super::*;
 
 fn key(n: u8) -> HoldKey {
-    let role = if n & 1 == 0 {
-        Role::Destination
-    } else {
-        Role::Source
-    };
+    let role = if n & 1 == 0 { Role::Destination } else { Role::Source };
     let mut addr = [0; 16];
     addr[3] = n >> 1;
-    HoldKey {
-        iid: 100,
-        family: Family::V4,
-        addr,
-        role,
-    }
+    HoldKey { iid: 100, family: Family::V4, addr, role }
 }
 
 fn limits(slots: usize, per_group: usize, per_key: usize) -> HoldLimits {
-    HoldLimits {
-        slots,
-        slot_bytes: 64,
-        per_group,
-        per_key,
-    }
+    HoldLimits { slots, slot_bytes: 64, per_group, per_key }
 }
 
 #[test]
@@ -39,15 +25,7 @@ fn released_in_order() {
     assert_eq!(pool.hold(key(0), 7, 1, b"first", 0), Ok(Held::First));
     assert_eq!(pool.hold(key(1), 7, 2, b"other", 1), Ok(Held::First));
     assert_eq!(pool.hold(key(0), 7, 3, b"second", 2), Ok(Held::Queued));
-    assert_eq!(
-        (
-            pool.len(),
-            pool.keys_len(),
-            pool.len_of_group(7),
-            pool.len_of_group(8)
-        ),
-        (3, 2, 3, 0)
-    );
+    assert_eq!((pool.len(), pool.keys_len(), pool.len_of_group(7), pool.len_of_group(8)), (3, 2, 3, 0));
     assert!(pool.is_waiting(&key(0)) && pool.is_waiting(&key(1)) && !pool.is_waiting(&key(2)));
     assert_eq!(pool.front(&key(0)), Some((1, &b"first"[..])));
     assert!(pool.pop_front(&key(0)));
@@ -69,15 +47,10 @@ fn every_bound_has_its_own_reason() {
     assert_eq!(pool.hold(key(3), 2, 0, &[], 0), Ok(Held::First));
     assert_eq!(pool.hold(key(4), 3, 0, &[], 0), Err(Overflow::PoolFull));
     assert_eq!(pool.len(), 4);
-    let texts: HashSet<_> = [
-        Overflow::PoolFull,
-        Overflow::ShareFull,
-        Overflow::QueueFull,
-        Overflow::TooLong,
-    ]
-    .iter()
-    .map(ToString::to_string)
-    .collect();
+    let texts: HashSet<_> = [Overflow::PoolFull, Overflow::ShareFull, Overflow::QueueFull, Overflow::TooLong]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(texts.len(), 4);
 }
 
@@ -111,11 +84,7 @@ fn the_oldest_expire_and_say_whose_they_were() {
     assert_eq!(pool.expire(129, 100, |group, port| gone.push((group, port))), 2);
     assert_eq!(gone, [(0, 0), (1, 1)]);
     assert!(pool.is_waiting(&key(0)) && !pool.is_waiting(&key(1)));
-    assert_eq!(
-        pool.expire(0, 100, |_, _| unreachable!()),
-        0,
-        "a clock that stepped back drops nothing"
-    );
+    assert_eq!(pool.expire(0, 100, |_, _| unreachable!()), 0, "a clock that stepped back drops nothing");
     assert_eq!(pool.expire(1000, 100, |_, _| ()), 2);
     assert!(pool.is_empty());
 }
@@ -140,11 +109,7 @@ fn the_question_is_repeated_until_answered() {
     assert_eq!(at(&mut pool, 2 * HALF - 1), []);
     pool.pop_front(&key(0));
     assert_eq!(at(&mut pool, 3 * HALF), [(key(0), 5), (key(1), 6)]);
-    assert_eq!(
-        pool.due_repeats(3 * HALF, 0, |_, _| ()),
-        2,
-        "an interval of nothing still ends"
-    );
+    assert_eq!(pool.due_repeats(3 * HALF, 0, |_, _| ()), 2, "an interval of nothing still ends");
 }
 
 #[test]
@@ -163,11 +128,7 @@ fn keys_go_round_though_some_vanish() {
     assert_eq!(some, [key(4), key(5), key(6)], "3 was next and is gone");
     assert_eq!(pool.keys(&mut some), 3);
     assert_eq!(some, [key(0), key(2), key(4)]);
-    assert_eq!(
-        pool.keys(&mut [HoldKey::EMPTY; 9]),
-        5,
-        "each once, however much room there is"
-    );
+    assert_eq!(pool.keys(&mut [HoldKey::EMPTY; 9]), 5, "each once, however much room there is");
 }
 
 /// Group, port, frame, time.
@@ -185,11 +146,7 @@ impl Model {
     }
 
     fn of_group(&self, group: u32) -> usize {
-        self.queues
-            .values()
-            .flatten()
-            .filter(|held| held.0 == group)
-            .count()
+        self.queues.values().flatten().filter(|held| held.0 == group).count()
     }
 
     fn hold(&mut self, limits: HoldLimits, key: HoldKey, held: Packet) -> Result<Held, Overflow> {
@@ -232,27 +189,12 @@ impl Model {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Hold {
-        key: u8,
-        group: u32,
-        port: u16,
-        len: usize,
-    },
-    Pop {
-        key: u8,
-    },
-    Expire {
-        age: u64,
-    },
-    Repeat {
-        interval: u64,
-    },
-    Keys {
-        room: usize,
-    },
-    Wait {
-        time: u64,
-    },
+    Hold { key: u8, group: u32, port: u16, len: usize },
+    Pop { key: u8 },
+    Expire { age: u64 },
+    Repeat { interval: u64 },
+    Keys { room: usize },
+    Wait { time: u64 },
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -51,10 +51,7 @@ fn ping(len: usize) -> Vec<u8> {
     header.ecn = 2.try_into().unwrap();
     header.identification = 0x4242;
     let builder = PacketBuilder::ip(etherparse::IpHeaders::Ipv4(header, Default::default()));
-    builder
-        .icmpv4_echo_request(7, 9)
-        .write(&mut bytes, &data)
-        .unwrap();
+    builder.icmpv4_echo_request(7, 9).write(&mut bytes, &data).unwrap();
     bytes
 }
 
@@ -71,10 +68,7 @@ fn ping6(len: usize) -> Vec<u8> {
         destination: v6("fd00:64::1"),
     };
     let builder = PacketBuilder::ip(etherparse::IpHeaders::Ipv6(header, Default::default()));
-    builder
-        .icmpv6_echo_request(7, 9)
-        .write(&mut bytes, &data)
-        .unwrap();
+    builder.icmpv6_echo_request(7, 9).write(&mut bytes, &data).unwrap();
     bytes
 }
 
@@ -96,37 +90,23 @@ fn run(write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<Vec<u8>> {
 /// Header and ICMP message as a foreign parser sees them.
 fn judged(bytes: &[u8]) -> (Ipv4Header, Icmpv4Slice<'_>) {
     let sliced = SlicedPacket::from_ip(bytes).unwrap();
-    let Some(etherparse::NetSlice::Ipv4(ip)) = sliced.net else {
-        panic!("not IPv4")
-    };
+    let Some(etherparse::NetSlice::Ipv4(ip)) = sliced.net else { panic!("not IPv4") };
     let header = ip.header().to_header();
     assert_eq!(usize::from(header.total_len), bytes.len());
     assert_eq!(header.header_checksum, header.calc_header_checksum());
-    let Some(TransportSlice::Icmpv4(icmp)) = sliced.transport else {
-        panic!("not ICMP")
-    };
+    let Some(TransportSlice::Icmpv4(icmp)) = sliced.transport else { panic!("not ICMP") };
     assert!(sums(&[icmp.slice()]));
     (header, icmp)
 }
 
 fn judged6(bytes: &[u8]) -> (Ipv6Header, Icmpv6Slice<'_>) {
     let sliced = SlicedPacket::from_ip(bytes).unwrap();
-    let Some(etherparse::NetSlice::Ipv6(ip)) = sliced.net else {
-        panic!("not IPv6")
-    };
+    let Some(etherparse::NetSlice::Ipv6(ip)) = sliced.net else { panic!("not IPv6") };
     let header = ip.header().to_header();
     assert_eq!(usize::from(header.payload_length) + 40, bytes.len());
-    let Some(TransportSlice::Icmpv6(icmp)) = sliced.transport else {
-        panic!("not ICMPv6")
-    };
+    let Some(TransportSlice::Icmpv6(icmp)) = sliced.transport else { panic!("not ICMPv6") };
     let len = (bytes.len() as u32 - 40).to_be_bytes();
-    assert!(sums(&[
-        &header.source,
-        &header.destination,
-        &len,
-        &[0, 58],
-        icmp.slice()
-    ]));
+    assert!(sums(&[&header.source, &header.destination, &len, &[0, 58], icmp.slice()]));
     assert!(icmp.is_checksum_valid(header.source, header.destination));
     (header, icmp)
 }
@@ -138,10 +118,7 @@ fn time_exceeded_quotes_576_bytes() {
         let answer = run(|out| time_exceeded(&original, GATEWAY, out)).unwrap();
         let (header, icmp) = judged(&answer);
         assert_eq!((header.source, header.destination), ([10, 1, 0, 1], AGENT));
-        assert_eq!(
-            (header.time_to_live, header.dscp.value(), header.ecn.value()),
-            (64, 48, 0)
-        );
+        assert_eq!((header.time_to_live, header.dscp.value(), header.ecn.value()), (64, 48, 0));
         assert!(header.dont_fragment && header.fragment_offset.value() == 0);
         let exceeded = icmpv4::TimeExceededCode::TtlExceededInTransit;
         assert_eq!(icmp.icmp_type(), Icmpv4Type::TimeExceeded(exceeded));
@@ -168,16 +145,10 @@ fn too_big_tells_the_size_that_fits() {
     let original = udp(AGENT, REMOTE, 1472);
     let answer = run(|out| too_big(&original, GATEWAY, 1464, out)).unwrap();
     let needed = icmpv4::DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: 1464 };
-    assert_eq!(
-        judged(&answer).1.icmp_type(),
-        Icmpv4Type::DestinationUnreachable(needed)
-    );
+    assert_eq!(judged(&answer).1.icmp_type(), Icmpv4Type::DestinationUnreachable(needed));
     let original = udp6(agent6(), remote6(), 1452);
     let answer = run(|out| too_big(&original, gateway6(), 1444, out)).unwrap();
-    assert_eq!(
-        judged6(&answer).1.icmp_type(),
-        Icmpv6Type::PacketTooBig { mtu: 1444 }
-    );
+    assert_eq!(judged6(&answer).1.icmp_type(), Icmpv6Type::PacketTooBig { mtu: 1444 });
 }
 
 #[test]
@@ -202,15 +173,9 @@ fn every_reason_has_its_code() {
     ];
     for (why, code, code6) in cases {
         let answer = run(|out| unreachable(&udp(AGENT, REMOTE, 10), GATEWAY, why, out)).unwrap();
-        assert_eq!(
-            judged(&answer).1.icmp_type(),
-            Icmpv4Type::DestinationUnreachable(code)
-        );
+        assert_eq!(judged(&answer).1.icmp_type(), Icmpv4Type::DestinationUnreachable(code));
         let answer = run(|out| unreachable(&udp6(agent6(), remote6(), 10), gateway6(), why, out)).unwrap();
-        assert_eq!(
-            judged6(&answer).1.icmp_type(),
-            Icmpv6Type::DestinationUnreachable(code6)
-        );
+        assert_eq!(judged6(&answer).1.icmp_type(), Icmpv6Type::DestinationUnreachable(code6));
     }
 }
 
@@ -228,14 +193,9 @@ fn speaks(original: &[u8], from: IpAddr) -> bool {
 #[test]
 fn silent_about_addresses_that_are_not_one_hosts() {
     assert!(speaks(&udp(AGENT, REMOTE, 10), GATEWAY));
-    for bad in [
-        [0, 0, 0, 0],
-        [127, 0, 0, 1],
-        [224, 0, 0, 1],
-        [239, 1, 2, 3],
-        [255, 255, 255, 255],
-        [240, 0, 0, 1],
-    ] {
+    for bad in
+        [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [239, 1, 2, 3], [255, 255, 255, 255], [240, 0, 0, 1]]
+    {
         assert!(!speaks(&udp(bad, REMOTE, 10), GATEWAY), "from {bad:?}");
     }
     for bad in [[224, 0, 0, 1], [239, 1, 2, 3], [255, 255, 255, 255]] {
@@ -332,25 +292,16 @@ fn a_ping_comes_back_as_it_was() {
         let answer = run(|out| echo_reply(&ping(len), out)).unwrap();
         let (header, icmp) = judged(&answer);
         assert_eq!((header.source, header.destination), ([10, 1, 0, 1], AGENT));
-        assert_eq!(
-            (header.time_to_live, header.dscp.value(), header.ecn.value()),
-            (64, 46, 0)
-        );
+        assert_eq!((header.time_to_live, header.dscp.value(), header.ecn.value()), (64, 46, 0));
         assert_eq!(header.identification, 0x4242);
-        assert_eq!(
-            icmp.icmp_type(),
-            Icmpv4Type::EchoReply(etherparse::IcmpEchoHeader { id: 7, seq: 9 })
-        );
+        assert_eq!(icmp.icmp_type(), Icmpv4Type::EchoReply(etherparse::IcmpEchoHeader { id: 7, seq: 9 }));
         assert_eq!(icmp.payload(), &ping(len)[28..]);
 
         let answer = run(|out| echo_reply(&ping6(len), out)).unwrap();
         let (header, icmp) = judged6(&answer);
         assert_eq!((header.source, header.destination), (v6("fd00:64::1"), agent6()));
         assert_eq!((header.hop_limit, header.traffic_class), (64, 46 << 2));
-        assert_eq!(
-            icmp.icmp_type(),
-            Icmpv6Type::EchoReply(etherparse::IcmpEchoHeader { id: 7, seq: 9 })
-        );
+        assert_eq!(icmp.icmp_type(), Icmpv6Type::EchoReply(etherparse::IcmpEchoHeader { id: 7, seq: 9 }));
         assert_eq!(icmp.payload(), &ping6(len)[48..]);
     }
 }
@@ -363,19 +314,13 @@ fn a_ping_with_options_loses_them() {
     header.set_payload_len(16).unwrap();
     header.header_checksum = header.calc_header_checksum();
     let request = [&header.to_bytes()[..], &plain[20..]].concat();
-    assert_eq!(
-        run(|out| echo_reply(&request, out)),
-        run(|out| echo_reply(&plain, out))
-    );
+    assert_eq!(run(|out| echo_reply(&request, out)), run(|out| echo_reply(&plain, out)));
     let plain = ping6(8);
     let mut request = plain.clone();
     request[6] = 60;
     request.splice(40..40, [58, 0, 1, 4, 0, 0, 0, 0]);
     request[5] += 8;
-    assert_eq!(
-        run(|out| echo_reply(&request, out)),
-        run(|out| echo_reply(&plain, out))
-    );
+    assert_eq!(run(|out| echo_reply(&request, out)), run(|out| echo_reply(&plain, out)));
 }
 
 #[test]

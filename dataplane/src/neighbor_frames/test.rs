@@ -19,32 +19,22 @@ fn v6(text: &str) -> Ipv6Addr {
 fn run(write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Vec<u8> {
     let mut out = [0xa5; 128];
     let len = write(&mut out).unwrap();
-    assert!(
-        out[len..].iter().all(|byte| *byte == 0xa5),
-        "nothing written behind the frame"
-    );
+    assert!(out[len..].iter().all(|byte| *byte == 0xa5), "nothing written behind the frame");
     out[..len].to_vec()
 }
 
 /// Destination, source and tag as a foreign parser sees them.
 fn link(frame: &[u8]) -> (Mac, Mac, Option<u16>) {
     let sliced = SlicedPacket::from_ethernet(frame).unwrap();
-    let Some(etherparse::LinkSlice::Ethernet2(ethernet)) = &sliced.link else {
-        panic!("not Ethernet")
-    };
+    let Some(etherparse::LinkSlice::Ethernet2(ethernet)) = &sliced.link else { panic!("not Ethernet") };
     let tag = sliced.vlan_ids().first().map(|id| id.value());
     (Mac(ethernet.destination()), Mac(ethernet.source()), tag)
 }
 
 fn arp_of(frame: &[u8]) -> etherparse::ArpEthIpv4Packet {
     let sliced = SlicedPacket::from_ethernet(frame).unwrap();
-    let Some(etherparse::NetSlice::Arp(arp)) = sliced.net else {
-        panic!("not ARP")
-    };
-    assert_eq!(
-        (arp.hw_addr_type(), arp.proto_addr_type()),
-        (ArpHardwareId::ETHERNET, Kind::IPV4)
-    );
+    let Some(etherparse::NetSlice::Arp(arp)) = sliced.net else { panic!("not ARP") };
+    assert_eq!((arp.hw_addr_type(), arp.proto_addr_type()), (ArpHardwareId::ETHERNET, Kind::IPV4));
     arp.to_packet().try_eth_ipv4().unwrap()
 }
 
@@ -59,10 +49,7 @@ fn a_request_to_all() {
         assert_eq!(arp.operation, ArpOperation::REQUEST);
         assert_eq!((arp.sender_mac, arp.sender_ipv4), (GATEWAY.0, [10, 1, 0, 1]));
         assert_eq!((arp.target_mac, arp.target_ipv4), ([0; 6], [10, 1, 0, 5]));
-        assert!(
-            frame[len - 18..].iter().all(|byte| *byte == 0),
-            "padding of zeros"
-        );
+        assert!(frame[len - 18..].iter().all(|byte| *byte == 0), "padding of zeros");
     }
 }
 
@@ -79,24 +66,12 @@ fn a_reply_to_one() {
 /// IPv6 addresses and ICMPv6 bytes as a foreign parser sees them; its checksum and hop limit must hold.
 fn ndisc_of(frame: &[u8]) -> (Ipv6Addr, Ipv6Addr, Vec<u8>) {
     let sliced = SlicedPacket::from_ethernet(frame).unwrap();
-    let Some(etherparse::NetSlice::Ipv6(ip)) = sliced.net else {
-        panic!("not IPv6")
-    };
+    let Some(etherparse::NetSlice::Ipv6(ip)) = sliced.net else { panic!("not IPv6") };
     let header = ip.header().to_header();
     assert_eq!((header.hop_limit, header.traffic_class), (255, 48 << 2));
-    let Some(TransportSlice::Icmpv6(icmp)) = sliced.transport else {
-        panic!("not ICMPv6")
-    };
-    assert!(Icmpv6Slice::is_checksum_valid(
-        &icmp,
-        header.source,
-        header.destination
-    ));
-    (
-        header.source_addr(),
-        header.destination_addr(),
-        icmp.slice().to_vec(),
-    )
+    let Some(TransportSlice::Icmpv6(icmp)) = sliced.transport else { panic!("not ICMPv6") };
+    assert!(Icmpv6Slice::is_checksum_valid(&icmp, header.source, header.destination));
+    (header.source_addr(), header.destination_addr(), icmp.slice().to_vec())
 }
 
 #[test]
@@ -111,11 +86,7 @@ fn a_solicitation_to_the_group_of_its_target() {
         assert_eq!(message[..2], [135, 0]);
         assert_eq!(message[4..8], [0; 4], "reserved");
         assert_eq!(message[8..24], target.octets());
-        assert_eq!(
-            message[24..],
-            [1, 1, 2, 0x53, 0x54, 0, 0, 0x64],
-            "our own address as the one option"
-        );
+        assert_eq!(message[24..], [1, 1, 2, 0x53, 0x54, 0, 0, 0x64], "our own address as the one option");
     }
 }
 
@@ -140,54 +111,27 @@ fn an_advertisement_to_who_has_no_address_yet() {
     let frame = run(|out| neighbor_advertisement(GATEWAY, v6("fd00:64::1"), HOST, asker, true, None, out));
     assert_eq!(link(&frame).0, Mac([0x33, 0x33, 0, 0, 0, 1]));
     let (_, to, message) = ndisc_of(&frame);
-    assert_eq!(
-        (to, message[4]),
-        (v6("ff02::1"), 0xa0),
-        "to all nodes, not solicited"
-    );
+    assert_eq!((to, message[4]), (v6("ff02::1"), 0xa0), "to all nodes, not solicited");
 }
 
 #[test]
 fn no_room_no_frame() {
     let tag = VlanId::new(1);
-    assert_eq!(
-        arp_request(GATEWAY, v4("10.1.0.1"), v4("10.1.0.5"), None, &mut [0; 59]),
-        None
-    );
-    assert_eq!(
-        arp_request(GATEWAY, v4("10.1.0.1"), v4("10.1.0.5"), tag, &mut [0; 63]),
-        None
-    );
-    assert_eq!(
-        neighbor_solicitation(GATEWAY, v6("fd00::1"), v6("fd00::2"), None, &mut [0; 85]),
-        None
-    );
-    assert_eq!(
-        neighbor_solicitation(GATEWAY, v6("fd00::1"), v6("fd00::2"), tag, &mut [0; 90]),
-        Some(90)
-    );
+    assert_eq!(arp_request(GATEWAY, v4("10.1.0.1"), v4("10.1.0.5"), None, &mut [0; 59]), None);
+    assert_eq!(arp_request(GATEWAY, v4("10.1.0.1"), v4("10.1.0.5"), tag, &mut [0; 63]), None);
+    assert_eq!(neighbor_solicitation(GATEWAY, v6("fd00::1"), v6("fd00::2"), None, &mut [0; 85]), None);
+    assert_eq!(neighbor_solicitation(GATEWAY, v6("fd00::1"), v6("fd00::2"), tag, &mut [0; 90]), Some(90));
 }
 
 fn arp_bytes(operation: u8, mac: Mac, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
-    [
-        &[0, 1, 8, 0, 6, 4, 0, operation],
-        &mac.0[..],
-        &sender,
-        &[0; 6],
-        &target,
-        &[0; 18],
-    ]
-    .concat()
+    [&[0, 1, 8, 0, 6, 4, 0, operation], &mac.0[..], &sender, &[0; 6], &target, &[0; 18]].concat()
 }
 
 #[test]
 fn what_a_host_says_by_arp() {
     let (host, other) = ([10, 1, 0, 5], [10, 1, 0, 1]);
     let seen = read_arp(&arp_bytes(1, HOST, host, other)).unwrap();
-    assert_eq!(
-        (seen.sender_mac, seen.sender_ip, seen.target_ip),
-        (HOST, host.into(), other.into())
-    );
+    assert_eq!((seen.sender_mac, seen.sender_ip, seen.target_ip), (HOST, host.into(), other.into()));
     assert!(seen.is_request() && !seen.is_probe() && !seen.is_gratuitous());
     let probe = read_arp(&arp_bytes(1, HOST, [0; 4], host)).unwrap();
     assert!(probe.is_request() && probe.is_probe() && !probe.is_gratuitous());
@@ -198,10 +142,7 @@ fn what_a_host_says_by_arp() {
         assert!(announcement.is_gratuitous() && !announcement.is_probe());
     }
     let reply = read_arp(&arp_bytes(2, HOST, host, other)).unwrap();
-    assert_eq!(
-        (reply.operation, reply.is_request()),
-        (arp::Operation::REPLY, false)
-    );
+    assert_eq!((reply.operation, reply.is_request()), (arp::Operation::REPLY, false));
 }
 
 #[test]
@@ -217,24 +158,12 @@ fn arp_that_cannot_be() {
     }
     let bad = Err(Error::BadAddress);
     for mac in [Mac::BROADCAST, Mac([0; 6]), Mac([1, 0, 0x5e, 0, 0, 1])] {
-        assert_eq!(
-            read_arp(&arp_bytes(1, mac, [10, 1, 0, 5], [10, 1, 0, 1])),
-            bad,
-            "{mac}"
-        );
+        assert_eq!(read_arp(&arp_bytes(1, mac, [10, 1, 0, 5], [10, 1, 0, 1])), bad, "{mac}");
     }
     for sender in [[224, 0, 0, 1], [255; 4], [127, 0, 0, 1]] {
-        assert_eq!(
-            read_arp(&arp_bytes(1, HOST, sender, [10, 1, 0, 1])),
-            bad,
-            "{sender:?}"
-        );
+        assert_eq!(read_arp(&arp_bytes(1, HOST, sender, [10, 1, 0, 1])), bad, "{sender:?}");
     }
-    assert_eq!(
-        read_arp(&arp_bytes(2, HOST, [0; 4], [10, 1, 0, 1])),
-        bad,
-        "a reply from nobody"
-    );
+    assert_eq!(read_arp(&arp_bytes(2, HOST, [0; 4], [10, 1, 0, 1])), bad, "a reply from nobody");
 }
 
 /// A neighbour-discovery packet by hand, checksummed by etherparse.
@@ -279,53 +208,26 @@ fn gateway() -> Ipv6Addr {
 fn what_a_host_says_by_neighbour_discovery() {
     let group = v6("ff02::1:ff00:1");
     let asks = |source, options: &[u8]| {
-        read_ndisc(
-            &nd_bytes(source, group, &message(135, 0, gateway(), options)),
-            HOST,
-        )
+        read_ndisc(&nd_bytes(source, group, &message(135, 0, gateway(), options)), HOST)
     };
-    let solicitation = |source, lladdr| {
-        Ok(NdSeen::Solicitation {
-            target: gateway(),
-            source,
-            lladdr,
-        })
-    };
+    let solicitation = |source, lladdr| Ok(NdSeen::Solicitation { target: gateway(), source, lladdr });
     assert_eq!(asks(host(), &SOURCE_OPTION), solicitation(host(), Some(HOST)));
     assert_eq!(asks(host(), &[]), solicitation(host(), None));
     let nonce = [14, 1, 1, 2, 3, 4, 5, 6];
-    assert_eq!(
-        asks(host(), &[&nonce[..], &SOURCE_OPTION].concat()),
-        solicitation(host(), Some(HOST))
-    );
+    assert_eq!(asks(host(), &[&nonce[..], &SOURCE_OPTION].concat()), solicitation(host(), Some(HOST)));
     let nobody = Ipv6Addr::UNSPECIFIED;
-    assert_eq!(
-        asks(nobody, &nonce),
-        solicitation(nobody, None),
-        "duplicate-address detection"
-    );
+    assert_eq!(asks(nobody, &nonce), solicitation(nobody, None), "duplicate-address detection");
 
     for (flags, solicited, override_cache) in [(0x00, false, false), (0x60, true, true), (0xdf, true, false)]
     {
         let bytes = nd_bytes(host(), gateway(), &message(136, flags, host(), &TARGET_OPTION));
-        let expected = NdSeen::Advertisement {
-            target: host(),
-            lladdr: Some(HOST),
-            solicited,
-            override_cache,
-        };
+        let expected =
+            NdSeen::Advertisement { target: host(), lladdr: Some(HOST), solicited, override_cache };
         assert_eq!(read_ndisc(&bytes, HOST), Ok(expected), "flags {flags:x}");
     }
-    let routers = nd_bytes(
-        v6("fe80::5"),
-        v6("ff02::2"),
-        &[&[133, 0, 0, 0, 0, 0, 0, 0], &SOURCE_OPTION[..]].concat(),
-    );
-    assert_eq!(
-        read_ndisc(&routers, HOST),
-        Ok(NdSeen::Other),
-        "a router solicitation"
-    );
+    let routers =
+        nd_bytes(v6("fe80::5"), v6("ff02::2"), &[&[133, 0, 0, 0, 0, 0, 0, 0], &SOURCE_OPTION[..]].concat());
+    assert_eq!(read_ndisc(&routers, HOST), Ok(NdSeen::Other), "a router solicitation");
 }
 
 #[test]
@@ -334,11 +236,7 @@ fn neighbour_discovery_that_cannot_be() {
     let right = nd_bytes(host(), group, &message(135, 0, gateway(), &SOURCE_OPTION));
     assert!(read_ndisc(&right, HOST).is_ok());
     for len in 0..right.len() {
-        assert_eq!(
-            read_ndisc(&right[..len], HOST),
-            Err(Error::Truncated),
-            "{len} bytes"
-        );
+        assert_eq!(read_ndisc(&right[..len], HOST), Err(Error::Truncated), "{len} bytes");
     }
     let mut routed = right.clone();
     routed[7] = 254;
@@ -351,48 +249,19 @@ fn neighbour_discovery_that_cannot_be() {
     let refused = |source, destination, bytes: &[u8]| read_ndisc(&nd_bytes(source, destination, bytes), HOST);
     let coded = [&[135, 1][..], &message(135, 0, gateway(), &[])[2..]].concat();
     assert_eq!(refused(host(), group, &coded), Err(Error::BadHeader));
-    for options in [
-        &[1, 0, 2, 0, 0, 0, 0, 5][..],
-        &[1, 2, 2, 0, 0, 0, 0, 5],
-        &[14],
-        &[1, 1, 2, 0],
-    ] {
+    for options in [&[1, 0, 2, 0, 0, 0, 0, 5][..], &[1, 2, 2, 0, 0, 0, 0, 5], &[14], &[1, 1, 2, 0]] {
         let bytes = message(135, 0, gateway(), options);
-        assert_eq!(
-            refused(host(), group, &bytes),
-            Err(Error::BadOption),
-            "{options:?}"
-        );
+        assert_eq!(refused(host(), group, &bytes), Err(Error::BadOption), "{options:?}");
     }
     let bad = Err(Error::BadAddress);
-    assert_eq!(
-        refused(host(), group, &message(135, 0, group, &[])),
-        bad,
-        "a group as target"
-    );
+    assert_eq!(refused(host(), group, &message(135, 0, group, &[])), bad, "a group as target");
     let nobody = Ipv6Addr::UNSPECIFIED;
-    assert_eq!(
-        refused(nobody, group, &message(135, 0, gateway(), &SOURCE_OPTION)),
-        bad,
-        "nobody with a MAC"
-    );
-    assert_eq!(
-        refused(nobody, gateway(), &message(135, 0, gateway(), &[])),
-        bad,
-        "nobody asks one host"
-    );
+    assert_eq!(refused(nobody, group, &message(135, 0, gateway(), &SOURCE_OPTION)), bad, "nobody with a MAC");
+    assert_eq!(refused(nobody, gateway(), &message(135, 0, gateway(), &[])), bad, "nobody asks one host");
     let solicited = message(136, 0x40, host(), &TARGET_OPTION);
-    assert_eq!(
-        refused(host(), v6("ff02::1"), &solicited),
-        bad,
-        "solicited by all"
-    );
+    assert_eq!(refused(host(), v6("ff02::1"), &solicited), bad, "solicited by all");
     let odd = [2, 1, 0x33, 0x33, 0, 0, 0, 1];
-    assert_eq!(
-        refused(host(), gateway(), &message(136, 0, host(), &odd)),
-        bad,
-        "a group's MAC"
-    );
+    assert_eq!(refused(host(), gateway(), &message(136, 0, host(), &odd)), bad, "a group's MAC");
     assert_eq!(read_ndisc(&right, Mac::BROADCAST), bad);
     let echo = [128, 0, 0, 0, 0, 1, 0, 1];
     assert_eq!(refused(host(), gateway(), &echo), Err(Error::Unsupported));
