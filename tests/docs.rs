@@ -2,6 +2,7 @@
 //!
 //! `docs/ops/counters.md` and `docs/ops/drop-reasons.md` are written from the dataplane's own catalogue of counters:
 //! `STERNA_WRITE_DOCS=1 cargo test -p sterna-tests --test docs` writes them, every other run compares.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -82,7 +83,9 @@ fn counters_page() -> String {
         writeln!(out, "### {title}\n").unwrap();
         table(&mut out, &of_kinds(&kinds));
     }
-    out.push_str("### dropped: one counter for each reason\n\nThey have [a page of their own](drop-reasons.md).\n\n");
+    out.push_str(
+        "### dropped: one counter for each reason\n\nThey have [a page of their own](drop-reasons.md).\n\n",
+    );
     out.push_str("## Beside the balance\n\n### Events and bytes, which only grow\n\n");
     table(&mut out, &of_kinds(&[Kind::Info]));
     out.push_str("### States, read about once a second\n\n");
@@ -183,7 +186,8 @@ fn every_relative_link_leads_somewhere() {
             };
             let is_page = path.extension().is_some_and(|extension| extension == "md");
             let found = root().join(&path).exists();
-            let known = found && (anchor.is_empty() || !is_page || anchors(&read(path.to_str().unwrap())).contains(anchor));
+            let known = found
+                && (anchor.is_empty() || !is_page || anchors(&read(path.to_str().unwrap())).contains(anchor));
             if !known {
                 dead.push(format!("{}: {target}", page.display()));
             }
@@ -270,24 +274,31 @@ fn help(program: &Path, words: &[&str]) -> String {
 #[test]
 fn every_verb_that_is_written_of_exists() {
     let Some(program) = sterna() else {
-        println!("skipped: `sterna` is not built, so its verbs cannot be asked for; run `cargo build --bins` first");
+        println!(
+            "skipped: `sterna` is not built, so its verbs cannot be asked for; run `cargo build --bins` first"
+        );
         return;
     };
     let verbs = help(&program, &[]);
     let parts = ["show", "lab"].map(|verb| (verb, help(&program, &[verb])));
     let knows = |text: &str, word: &str| {
-        text.lines().any(|line| line.trim_start().trim_start_matches("- ").split([' ', ':']).next() == Some(word))
+        text.lines()
+            .any(|line| line.trim_start().trim_start_matches("- ").split([' ', ':']).next() == Some(word))
     };
     let mut unknown = BTreeSet::new();
     let mut count = 0;
     for page in pages() {
         for call in code(&read(page.to_str().unwrap())).iter().flat_map(|code| calls(code)) {
-            let Some(verb) = call.first().filter(|verb| !verb.is_empty() && !verb.starts_with('-')) else { continue };
+            let Some(verb) = call.first().filter(|verb| !verb.is_empty() && !verb.starts_with('-')) else {
+                continue;
+            };
             count += 1;
             let second = call.get(1).filter(|word| !word.is_empty() && !word.starts_with('-'));
             let part = parts.iter().find(|(known, _)| known == verb);
             let known = knows(&verbs, verb)
-                && second.zip(part).is_none_or(|(word, (_, text))| knows(text, word) || text.contains(&format!("{word}:")));
+                && second
+                    .zip(part)
+                    .is_none_or(|(word, (_, text))| knows(text, word) || text.contains(&format!("{word}:")));
             if !known {
                 unknown.insert(format!("{}: sterna {}", page.display(), call.join(" ")));
             }
@@ -375,7 +386,11 @@ fn every_requirement_is_met_or_excused() {
             }
         }
         let unread = page.must.iter().filter(|must| !must.compared).count();
-        println!("rfc{}: {} requirements, {unread} not compared with the RFC's text", page.rfc, page.must.len());
+        println!(
+            "rfc{}: {} requirements, {unread} not compared with the RFC's text",
+            page.rfc,
+            page.must.len()
+        );
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

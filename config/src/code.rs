@@ -102,10 +102,7 @@ mod test {
     fn codes_have_one_shape() {
         for code in Code::ALL {
             let digits = code.as_str().strip_prefix("STERNA-C").unwrap();
-            assert!(
-                digits.len() == 3 && digits.bytes().all(|c| c.is_ascii_digit()),
-                "{code}"
-            );
+            assert!(digits.len() == 3 && digits.bytes().all(|c| c.is_ascii_digit()), "{code}");
             assert!(code.meaning().ends_with('.'), "{code}");
         }
     }

@@ -94,18 +94,11 @@ impl Default for Dataplane {
 
 impl Default for Polling {
     fn default() -> Self {
-        Polling::Adaptive {
-            spin_turns: Dataplane::DEFAULT_SPIN_TURNS,
-            sleep_ms: Dataplane::DEFAULT_SLEEP_MS,
-        }
+        Polling::Adaptive { spin_turns: Dataplane::DEFAULT_SPIN_TURNS, sleep_ms: Dataplane::DEFAULT_SLEEP_MS }
     }
 }
 
-static CORE: Kind = Kind::Integer {
-    min: 0,
-    max: 1023,
-    why: "it is the number of a CPU as `lscpu` shows it",
-};
+static CORE: Kind = Kind::Integer { min: 0, max: 1023, why: "it is the number of a CPU as `lscpu` shows it" };
 
 pub(crate) static SECTION: Section = Section {
     name: "[dataplane]",
@@ -113,21 +106,14 @@ pub(crate) static SECTION: Section = Section {
     fields: &[
         Field {
             key: "cores",
-            kind: Kind::List {
-                of: &CORE,
-                min: 1,
-                max: 64,
-            },
+            kind: Kind::List { of: &CORE, min: 1, max: 64 },
             need: Need::Default("[0]"),
             meaning: "the cores that workers are pinned to, one worker each",
             example: "[1]",
         },
         Field {
             key: "polling",
-            kind: Kind::Word {
-                words: &["adaptive", "spin"],
-                later: &[],
-            },
+            kind: Kind::Word { words: &["adaptive", "spin"], later: &[] },
             need: Need::Default("\"adaptive\""),
             meaning: "what a worker does when its queues are empty",
             example: "\"adaptive\"",
@@ -211,11 +197,7 @@ pub(crate) static SECTION: Section = Section {
         },
         Field {
             key: "hold_packets",
-            kind: Kind::Integer {
-                min: 0,
-                max: 1_048_576,
-                why: "each takes a frame of memory per worker",
-            },
+            kind: Kind::Integer { min: 0, max: 1_048_576, why: "each takes a frame of memory per worker" },
             need: Need::Default("4096"),
             meaning: "packets that a worker holds at most while their EIDs are being resolved",
             example: "4096",
@@ -247,21 +229,14 @@ pub(crate) static SECTION: Section = Section {
         },
         Field {
             key: "dscp_decap",
-            kind: Kind::Word {
-                words: &["uniform", "pipe"],
-                later: &[],
-            },
+            kind: Kind::Word { words: &["uniform", "pipe"], later: &[] },
             need: Need::Default("\"uniform\""),
             meaning: "whether the outer DSCP is copied inwards (uniform) or left (pipe)",
             example: "\"uniform\"",
         },
         Field {
             key: "udp_source_port",
-            kind: Kind::Integer {
-                min: 1024,
-                max: 65535,
-                why: "lower ports belong to services",
-            },
+            kind: Kind::Integer { min: 1024, max: 65535, why: "lower ports belong to services" },
             need: Need::Optional("the flow's hash"),
             meaning: "one fixed outer UDP source port; the flow's hash where absent",
             example: "61000",
@@ -330,22 +305,14 @@ impl Draft {
     /// How many workers there will be, if that can be told.
     pub fn workers(&self) -> Option<usize> {
         let given = self.cores.whole.then_some(self.cores.entries.len())?;
-        Some(if given == 0 {
-            Dataplane::DEFAULT_CORES.len()
-        } else {
-            given
-        })
+        Some(if given == 0 { Dataplane::DEFAULT_CORES.len() } else { given })
     }
 
     pub fn finish(self) -> Option<Dataplane> {
         let cores: Vec<usize> = self.cores.into_values()?;
         let (spin_turns, sleep_ms) = (self.spin_turns?.value, self.sleep_ms?.value);
         Some(Dataplane {
-            cores: if cores.is_empty() {
-                Dataplane::DEFAULT_CORES.to_vec()
-            } else {
-                cores
-            },
+            cores: if cores.is_empty() { Dataplane::DEFAULT_CORES.to_vec() } else { cores },
             polling: match self.polling?.value {
                 Word::Adaptive => Polling::Adaptive { spin_turns, sleep_ms },
                 Word::Spin => Polling::Spin,

@@ -64,11 +64,7 @@ struct Changes(Vec<Change>);
 
 impl Changes {
     fn push(&mut self, path: impl Into<String>, effect: Effect, text: impl Into<String>) {
-        self.0.push(Change {
-            path: path.into(),
-            effect,
-            text: text.into(),
-        });
+        self.0.push(Change { path: path.into(), effect, text: text.into() });
     }
 
     /// One value against another.
@@ -79,30 +75,10 @@ impl Changes {
     }
 
     fn gateway(&mut self, old: &Config, new: &Config) {
-        self.value(
-            "gateway.name",
-            Effect::Restart,
-            &old.gateway.name,
-            &new.gateway.name,
-        );
-        self.value(
-            "gateway.roles",
-            Effect::Restart,
-            &old.gateway.roles,
-            &new.gateway.roles,
-        );
-        self.value(
-            "paths.run_dir",
-            Effect::Restart,
-            &old.paths.run_dir,
-            &new.paths.run_dir,
-        );
-        self.value(
-            "paths.pin_dir",
-            Effect::Restart,
-            &old.paths.pin_dir,
-            &new.paths.pin_dir,
-        );
+        self.value("gateway.name", Effect::Restart, &old.gateway.name, &new.gateway.name);
+        self.value("gateway.roles", Effect::Restart, &old.gateway.roles, &new.gateway.roles);
+        self.value("paths.run_dir", Effect::Restart, &old.paths.run_dir, &new.paths.run_dir);
+        self.value("paths.pin_dir", Effect::Restart, &old.paths.pin_dir, &new.paths.pin_dir);
     }
 
     fn dataplane(&mut self, old: &Dataplane, new: &Dataplane) {
@@ -130,28 +106,13 @@ impl Changes {
         self.value("dataplane.rx_ring", Effect::Restart, rx_ring, &new.rx_ring);
         self.value("dataplane.tx_ring", Effect::Restart, tx_ring, &new.tx_ring);
         self.value("dataplane.frames", Effect::Restart, frames, &new.frames);
-        self.value(
-            "dataplane.hold_packets",
-            Effect::Restart,
-            hold_packets,
-            &new.hold_packets,
-        );
+        self.value("dataplane.hold_packets", Effect::Restart, hold_packets, &new.hold_packets);
         self.value("dataplane.hold_ms", Effect::Restart, hold_ms, &new.hold_ms);
         self.value("dataplane.mss_clamp", Effect::Live, mss_clamp, &new.mss_clamp);
         self.value("dataplane.outer_df", Effect::Live, outer_df, &new.outer_df);
         self.value("dataplane.dscp_decap", Effect::Live, dscp_decap, &new.dscp_decap);
-        self.value(
-            "dataplane.udp_source_port",
-            Effect::Live,
-            udp_source_port,
-            &new.udp_source_port,
-        );
-        self.value(
-            "dataplane.allow_generic",
-            Effect::Restart,
-            allow_generic,
-            &new.allow_generic,
-        );
+        self.value("dataplane.udp_source_port", Effect::Live, udp_source_port, &new.udp_source_port);
+        self.value("dataplane.allow_generic", Effect::Restart, allow_generic, &new.allow_generic);
     }
 
     /// A port's index is its identity on both planes, so ports are compared in order.
@@ -171,31 +132,16 @@ impl Changes {
     }
 
     fn port(&mut self, path: &str, old: &Port, new: &Port) {
-        let Port {
-            name: _,
-            side,
-            queues,
-            allow_shared,
-            mtu,
-        } = old;
+        let Port { name: _, side, queues, allow_shared, mtu } = old;
         self.value(format!("{path}.side"), Effect::Restart, side, &new.side);
         self.value(format!("{path}.queues"), Effect::Restart, queues, &new.queues);
-        self.value(
-            format!("{path}.allow_shared"),
-            Effect::Restart,
-            allow_shared,
-            &new.allow_shared,
-        );
+        self.value(format!("{path}.allow_shared"), Effect::Restart, allow_shared, &new.allow_shared);
         self.value(format!("{path}.mtu"), Effect::Restart, mtu, &new.mtu);
     }
 
     fn rlocs(&mut self, old: &Config, new: &Config) {
         let name = |config: &Config, rloc: &LocalRloc| {
-            config
-                .ports
-                .get(rloc.port)
-                .map(|port| port.name.clone())
-                .unwrap_or_default()
+            config.ports.get(rloc.port).map(|port| port.name.clone()).unwrap_or_default()
         };
         self.entries(
             "rloc",
@@ -203,23 +149,14 @@ impl Changes {
             |rloc| rloc.address,
             |rloc| format!("locator {}", rloc.address),
             |changes, path, before, after| {
-                changes.value(
-                    format!("{path}.port"),
-                    Effect::Live,
-                    &name(old, before),
-                    &name(new, after),
-                );
+                changes.value(format!("{path}.port"), Effect::Live, &name(old, before), &name(new, after));
             },
         );
     }
 
     fn groups(&mut self, old: &Config, new: &Config) {
         let port = |config: &Config, group: &Group| {
-            config
-                .ports
-                .get(group.port)
-                .map(|port| port.name.clone())
-                .unwrap_or_default()
+            config.ports.get(group.port).map(|port| port.name.clone()).unwrap_or_default()
         };
         self.entries(
             "group",
@@ -227,53 +164,25 @@ impl Changes {
             |group| group.iid,
             |group| format!("group {} ({})", group.iid, group.name),
             |changes, path, before, after| {
-                changes.value(
-                    format!("{path}.port"),
-                    Effect::Live,
-                    &port(old, before),
-                    &port(new, after),
-                );
+                changes.value(format!("{path}.port"), Effect::Live, &port(old, before), &port(new, after));
                 changes.group(path, before, after);
             },
         );
     }
 
     fn group(&mut self, path: &str, old: &Group, new: &Group) {
-        let Group {
-            iid: _,
-            name,
-            port: _,
-            vlan,
-            gateway,
-            mac,
-            eids,
-            dynamic,
-            proxy_arp,
-            on_negative,
-        } = old;
+        let Group { iid: _, name, port: _, vlan, gateway, mac, eids, dynamic, proxy_arp, on_negative } = old;
         self.value(format!("{path}.name"), Effect::Live, name, &new.name);
         self.value(format!("{path}.vlan"), Effect::Live, vlan, &new.vlan);
         self.value(format!("{path}.mac"), Effect::Live, mac, &new.mac);
         self.value(format!("{path}.dynamic"), Effect::Live, dynamic, &new.dynamic);
-        self.value(
-            format!("{path}.proxy_arp"),
-            Effect::Live,
-            proxy_arp,
-            &new.proxy_arp,
-        );
-        self.value(
-            format!("{path}.on_negative"),
-            Effect::Live,
-            on_negative,
-            &new.on_negative,
-        );
+        self.value(format!("{path}.proxy_arp"), Effect::Live, proxy_arp, &new.proxy_arp);
+        self.value(format!("{path}.on_negative"), Effect::Live, on_negative, &new.on_negative);
         let subnet = |&(address, len): &(IpAddr, u8)| format!("{address}/{len}");
         self.members(format!("{path}.gateway"), gateway, &new.gateway, subnet);
-        self.members(format!("{path}.eids"), eids, &new.eids, |served| {
-            match served.via {
-                Some(via) => format!("{} via {via}", served.prefix),
-                None => served.prefix.to_string(),
-            }
+        self.members(format!("{path}.eids"), eids, &new.eids, |served| match served.via {
+            Some(via) => format!("{} via {via}", served.prefix),
+            None => served.prefix.to_string(),
         });
     }
 
@@ -285,15 +194,8 @@ impl Changes {
             |mapping| format!("mapping of {} in {}", mapping.eid, mapping.iid),
             |changes, path, before: &Mapping, after| {
                 changes.members(format!("{path}.rlocs"), &before.rlocs, &after.rlocs, |rloc| {
-                    let checksum = if rloc.udp_checksum {
-                        " with UDP checksum"
-                    } else {
-                        ""
-                    };
-                    format!(
-                        "{} priority {} weight {}{checksum}",
-                        rloc.address, rloc.priority, rloc.weight
-                    )
+                    let checksum = if rloc.udp_checksum { " with UDP checksum" } else { "" };
+                    format!("{} priority {} weight {}{checksum}", rloc.address, rloc.priority, rloc.weight)
                 });
             },
         );
@@ -309,19 +211,12 @@ impl Changes {
         mut inside: impl FnMut(&mut Changes, &str, &T, &T),
     ) {
         let by_identity = |list| -> BTreeMap<K, (usize, &T)> {
-            <[T]>::iter(list)
-                .enumerate()
-                .map(|(index, entry)| (identity(entry), (index, entry)))
-                .collect()
+            <[T]>::iter(list).enumerate().map(|(index, entry)| (identity(entry), (index, entry))).collect()
         };
         let (before, after) = (by_identity(old), by_identity(new));
         for (index, entry) in old.iter().enumerate() {
             if !after.contains_key(&identity(entry)) {
-                self.push(
-                    format!("{list}[{index}]"),
-                    Effect::Live,
-                    format!("{} goes", called(entry)),
-                );
+                self.push(format!("{list}[{index}]"), Effect::Live, format!("{} goes", called(entry)));
             }
         }
         for (index, entry) in new.iter().enumerate() {
@@ -336,19 +231,13 @@ impl Changes {
     /// Members of a set: what goes and what comes. Another order alone is no change.
     fn members<T: PartialEq>(&mut self, path: String, old: &[T], new: &[T], called: impl Fn(&T) -> String) {
         let list = |from: &[T], but: &[T]| -> Vec<String> {
-            from.iter()
-                .filter(|entry| !but.contains(entry))
-                .map(&called)
-                .collect()
+            from.iter().filter(|entry| !but.contains(entry)).map(&called).collect()
         };
         let (gone, come) = (list(old, new), list(new, old));
         let part = |names: Vec<String>, verb: &str| {
             (!names.is_empty()).then(|| format!("{} {verb}", names.join(", ")))
         };
-        let parts: Vec<String> = [part(gone, "out"), part(come, "in")]
-            .into_iter()
-            .flatten()
-            .collect();
+        let parts: Vec<String> = [part(gone, "out"), part(come, "in")].into_iter().flatten().collect();
         if !parts.is_empty() {
             self.push(path, Effect::Live, parts.join("; "));
         }

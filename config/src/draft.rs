@@ -86,11 +86,7 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub fn read(table: &DeTable<'_>) -> Draft {
-        let root = Node {
-            section: &SECTION,
-            table,
-            at: At::default(),
-        };
+        let root = Node { section: &SECTION, table, at: At::default() };
         Draft {
             gateway: root.table("gateway", &gateway::SECTION, gateway::Draft::read),
             dataplane: root.table("dataplane", &dataplane::SECTION, dataplane::Draft::read),
@@ -104,16 +100,12 @@ impl Draft {
 
     /// The place of the port with this name.
     pub fn port_index(&self, name: &str) -> Option<usize> {
-        self.ports
-            .entries
-            .iter()
-            .position(|port| port.value.name.as_ref().is_some_and(|n| n.value == name))
+        self.ports.entries.iter().position(|port| port.value.name.as_ref().is_some_and(|n| n.value == name))
     }
 
     /// The port with this name.
     pub fn port(&self, name: &str) -> Option<&Located<port::Draft>> {
-        self.port_index(name)
-            .and_then(|index| self.ports.entries.get(index))
+        self.port_index(name).and_then(|index| self.ports.entries.get(index))
     }
 
     /// Whether every port's name is known, so that another name is surely wrong.
@@ -123,17 +115,10 @@ impl Draft {
 
     /// The indices of the ports that may carry locators; nothing when a side is not known.
     pub fn rloc_ports(&self) -> Option<Vec<usize>> {
-        let sides: Option<Vec<Side>> = self
-            .ports
-            .entries
-            .iter()
-            .map(|port| port.value.side.as_ref().map(|side| side.value))
-            .collect();
-        let indices = sides?
-            .into_iter()
-            .enumerate()
-            .filter(|(_, side)| side.is_rloc())
-            .map(|(index, _)| index);
+        let sides: Option<Vec<Side>> =
+            self.ports.entries.iter().map(|port| port.value.side.as_ref().map(|side| side.value)).collect();
+        let indices =
+            sides?.into_iter().enumerate().filter(|(_, side)| side.is_rloc()).map(|(index, _)| index);
         self.ports.whole.then(|| indices.collect())
     }
 
@@ -150,23 +135,12 @@ impl Draft {
 
     /// The typed configuration; nothing when anything was bad.
     pub fn finish(self) -> Option<Config> {
-        let rloc_ports: Vec<_> = self
-            .rlocs
-            .entries
-            .iter()
-            .map(|rloc| self.rloc_port(&rloc.value))
-            .collect();
+        let rloc_ports: Vec<_> = self.rlocs.entries.iter().map(|rloc| self.rloc_port(&rloc.value)).collect();
         let group_ports: Vec<_> = self
             .groups
             .entries
             .iter()
-            .map(|group| {
-                group
-                    .value
-                    .port
-                    .as_ref()
-                    .and_then(|port| self.port_index(&port.value))
-            })
+            .map(|group| group.value.port.as_ref().and_then(|port| self.port_index(&port.value)))
             .collect();
         let gateway = self.gateway.finish()?;
         let dataplane = self.dataplane.finish()?;
@@ -175,11 +149,7 @@ impl Draft {
             paths: self.paths.finish(&gateway.name)?,
             gateway,
             dataplane,
-            ports: all(self
-                .ports
-                .into_values()?
-                .into_iter()
-                .map(|port| port.finish(workers)))?,
+            ports: all(self.ports.into_values()?.into_iter().map(|port| port.finish(workers)))?,
             rlocs: all(self
                 .rlocs
                 .into_values()?
@@ -192,11 +162,7 @@ impl Draft {
                 .into_iter()
                 .zip(group_ports)
                 .map(|(group, port)| group.finish(port)))?,
-            mappings: all(self
-                .mappings
-                .into_values()?
-                .into_iter()
-                .map(mapping::Draft::finish))?,
+            mappings: all(self.mappings.into_values()?.into_iter().map(mapping::Draft::finish))?,
         })
     }
 }

@@ -54,20 +54,13 @@ pub(crate) struct At {
 impl At {
     /// The place of a key below this one.
     pub fn key(&self, key: &str, span: Range<usize>) -> At {
-        let path = if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        };
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         At { path, span }
     }
 
     /// The place of a list's entry below this one.
     pub fn entry(&self, index: usize, span: Range<usize>) -> At {
-        At {
-            path: format!("{}[{index}]", self.path),
-            span,
-        }
+        At { path: format!("{}[{index}]", self.path), span }
     }
 }
 
@@ -96,27 +89,13 @@ impl Findings {
         help: impl Into<String>,
         other: (&At, &str),
     ) {
-        let see = See {
-            line: 0,
-            column: 0,
-            text: other.1.to_owned(),
-            span: other.0.span.clone(),
-        };
+        let see = See { line: 0, column: 0, text: other.1.to_owned(), span: other.0.span.clone() };
         self.add(code, at, text.into(), help.into(), vec![see]);
     }
 
     fn add(&self, code: Code, at: &At, text: String, help: String, see: Vec<See>) {
         let (path, span) = (at.path.clone(), Some(at.span.clone()));
-        self.0.borrow_mut().push(Finding {
-            code,
-            path,
-            line: 0,
-            column: 0,
-            text,
-            help,
-            see,
-            span,
-        });
+        self.0.borrow_mut().push(Finding { code, path, line: 0, column: 0, text, help, see, span });
     }
 
     pub fn is_empty(&self) -> bool {

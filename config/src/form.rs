@@ -34,11 +34,7 @@ pub(crate) fn check(form: Form, text: &str) -> Result<(), Misfit> {
 }
 
 fn misfit(code: Code, text: impl Into<String>, help: impl Into<String>) -> Misfit {
-    Misfit {
-        code,
-        text: text.into(),
-        help: help.into(),
-    }
+    Misfit { code, text: text.into(), help: help.into() }
 }
 
 fn check_name(text: &str) -> Result<(), Misfit> {
@@ -66,10 +62,7 @@ fn check_interface(text: &str) -> Result<(), Misfit> {
         format!("is {} bytes long", text.len())
     } else if text == "." || text == ".." {
         "is a directory's name".to_owned()
-    } else if text
-        .chars()
-        .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':'))
-    {
+    } else if text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':')) {
         "holds a blank, `/` or `:`".to_owned()
     } else {
         return Ok(());
@@ -81,11 +74,7 @@ fn check_path(text: &str) -> Result<(), Misfit> {
     if text.starts_with('/') && !text.contains('\0') && !text.split('/').any(|part| part == "..") {
         return Ok(());
     }
-    Err(misfit(
-        Code::BadName,
-        "is not an absolute path",
-        "begin with `/` and do without `..`",
-    ))
+    Err(misfit(Code::BadName, "is not an absolute path", "begin with `/` and do without `..`"))
 }
 
 pub(crate) fn address(text: &str) -> Result<IpAddr, Misfit> {
@@ -124,10 +113,7 @@ fn bad_length(text: &str) -> Misfit {
     let help = match text.split_once('/').and_then(|(address, _)| address.parse().ok()) {
         Some(address) => {
             let family = Family::of(address);
-            format!(
-                "the length of an {family} prefix is a number from 0 to {}",
-                family.bits()
-            )
+            format!("the length of an {family} prefix is a number from 0 to {}", family.bits())
         }
         None => "the length is a number after the `/`".to_owned(),
     };
@@ -137,11 +123,7 @@ fn bad_length(text: &str) -> Misfit {
 /// An address and its subnet's length; the address may have host bits.
 pub(crate) fn subnet(text: &str) -> Result<(IpAddr, u8), Misfit> {
     if let Some((address, len)) = split(text) {
-        return if len <= Family::of(address).bits() {
-            Ok((address, len))
-        } else {
-            Err(bad_length(text))
-        };
+        return if len <= Family::of(address).bits() { Ok((address, len)) } else { Err(bad_length(text)) };
     }
     let help = match text.parse::<IpAddr>() {
         Ok(address) => {
@@ -150,11 +132,7 @@ pub(crate) fn subnet(text: &str) -> Result<(IpAddr, u8), Misfit> {
         }
         Err(_) => "write an address and its subnet's length, as in \"10.1.0.1/16\"".to_owned(),
     };
-    Err(misfit(
-        Code::BadAddress,
-        "is not an address with a subnet's length",
-        help,
-    ))
+    Err(misfit(Code::BadAddress, "is not an address with a subnet's length", help))
 }
 
 fn split(text: &str) -> Option<(IpAddr, u8)> {
@@ -181,9 +159,7 @@ mod test {
     use super::*;
 
     fn refused(form: Form, text: &str) -> String {
-        let Err(misfit) = check(form, text) else {
-            panic!("{text} was taken")
-        };
+        let Err(misfit) = check(form, text) else { panic!("{text} was taken") };
         format!("{}; {}", misfit.text, misfit.help)
     }
 

@@ -76,19 +76,13 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub fn read(node: &Node<'_, '_>) -> Draft {
-        Draft {
-            name: node.get("name").required(),
-            roles: node.values("roles"),
-        }
+        Draft { name: node.get("name").required(), roles: node.values("roles") }
     }
 
     pub fn finish(self) -> Option<Gateway> {
         let roles: Vec<Role> = self.roles.into_values()?;
         let roles = if roles.is_empty() { vec![Role::Xtr] } else { roles };
-        Some(Gateway {
-            name: self.name?.value,
-            roles,
-        })
+        Some(Gateway { name: self.name?.value, roles })
     }
 }
 

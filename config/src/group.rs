@@ -120,11 +120,7 @@ pub(crate) static SECTION: Section = Section {
         },
         Field {
             key: "gateway",
-            kind: Kind::List {
-                of: &Kind::Text(Form::Subnet),
-                min: 1,
-                max: 2,
-            },
+            kind: Kind::List { of: &Kind::Text(Form::Subnet), min: 1, max: 2 },
             need: Need::Required,
             meaning: "the agents' default gateway with its subnet, at most one per address family",
             example: "[\"10.1.0.1/16\", \"fd00:64::1/64\"]",
@@ -138,11 +134,7 @@ pub(crate) static SECTION: Section = Section {
         },
         Field {
             key: "eids",
-            kind: Kind::List {
-                of: &Kind::PrefixOr(&SERVED),
-                min: 1,
-                max: MAX_SERVED,
-            },
+            kind: Kind::List { of: &Kind::PrefixOr(&SERVED), min: 1, max: MAX_SERVED },
             need: Need::Required,
             meaning: "the EID-prefixes served here",
             example: "[\"10.1.0.0/24\"]",
@@ -163,10 +155,7 @@ pub(crate) static SECTION: Section = Section {
         },
         Field {
             key: "on_negative",
-            kind: Kind::Word {
-                words: &["drop", "native"],
-                later: &["use_petr"],
-            },
+            kind: Kind::Word { words: &["drop", "native"], later: &["use_petr"] },
             need: Need::Default("\"drop\""),
             meaning: "what a negative mapping means: drop, or leave in the clear",
             example: "\"drop\"",
@@ -198,11 +187,7 @@ static SERVED: Section = Section {
     reserved: &[],
 };
 
-pub(crate) const LIST: Kind = Kind::List {
-    of: &Kind::Table(&SECTION),
-    min: 1,
-    max: MAX_GROUPS,
-};
+pub(crate) const LIST: Kind = Kind::List { of: &Kind::Table(&SECTION), min: 1, max: MAX_GROUPS };
 
 /// An instance-ID, here and in mappings.
 pub(crate) const IID_KIND: Kind = Kind::Integer {
@@ -256,12 +241,7 @@ impl Draft {
             vlan: self.vlan?.value,
             gateway: self.gateway.into_values()?,
             mac: self.mac?.value.unwrap_or_else(|| Group::default_mac(iid)),
-            eids: self
-                .eids
-                .into_values()?
-                .into_iter()
-                .map(ServedDraft::finish)
-                .collect(),
+            eids: self.eids.into_values()?.into_iter().map(ServedDraft::finish).collect(),
             dynamic: self.dynamic?.value,
             proxy_arp: self.proxy_arp?.value,
             on_negative: self.on_negative?.value,
@@ -272,30 +252,17 @@ impl Draft {
 impl ServedDraft {
     fn read(value: &Spanned<DeValue<'_>>, at: At) -> Option<ServedDraft> {
         if let Some(table) = value.get_ref().as_table() {
-            let node = Node {
-                section: &SERVED,
-                table,
-                at,
-            };
+            let node = Node { section: &SERVED, table, at };
             let via = node.get("via").optional()?;
             let via = via.value.map(|value| Located { value, at: via.at });
-            return Some(ServedDraft {
-                prefix: node.get("prefix").required()?,
-                via,
-            });
+            return Some(ServedDraft { prefix: node.get("prefix").required()?, via });
         }
         let prefix = Prefix::from_toml(value.get_ref())?;
-        Some(ServedDraft {
-            prefix: Located { value: prefix, at },
-            via: None,
-        })
+        Some(ServedDraft { prefix: Located { value: prefix, at }, via: None })
     }
 
     fn finish(self) -> Served {
-        Served {
-            prefix: self.prefix.value,
-            via: self.via.map(|via| via.value),
-        }
+        Served { prefix: self.prefix.value, via: self.via.map(|via| via.value) }
     }
 }
 

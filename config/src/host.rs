@@ -50,12 +50,7 @@ pub fn check(config: &Validated, facts: &dyn Facts) -> Result<(), Report> {
     let routes = facts.default_routes();
     let names = facts.interfaces();
     for (index, port) in config.ports.iter().enumerate() {
-        let scene = Scene {
-            config,
-            found: &found,
-            index,
-            port,
-        };
+        let scene = Scene { config, found: &found, index, port };
         if names.as_ref().is_some_and(|names| !names.contains(&port.name)) {
             scene.missing(names.as_deref().unwrap_or_default());
             continue;
@@ -65,11 +60,7 @@ pub fn check(config: &Validated, facts: &dyn Facts) -> Result<(), Report> {
             scene.carries_default_route();
         }
     }
-    if found.is_empty() {
-        Ok(())
-    } else {
-        Err(Report::new(config.file(), config.text(), found.into_list()))
-    }
+    if found.is_empty() { Ok(()) } else { Err(Report::new(config.file(), config.text(), found.into_list())) }
 }
 
 fn check_cores(config: &Validated, facts: &dyn Facts, found: &Findings) {
@@ -80,12 +71,7 @@ fn check_cores(config: &Validated, facts: &dyn Facts, found: &Findings) {
             let list: Vec<String> = online.iter().take(16).map(usize::to_string).collect();
             let more = if online.len() > list.len() { " ..." } else { "" };
             let help = format!("`lscpu` shows those online: {}{more}", list.join(", "));
-            found.push(
-                Code::NoSuchCore,
-                &at,
-                format!("this machine has no core {core}"),
-                help,
-            );
+            found.push(Code::NoSuchCore, &at, format!("this machine has no core {core}"), help);
         }
     }
 }
@@ -105,34 +91,20 @@ impl Scene<'_> {
     }
 
     fn missing(&self, names: &[String]) {
-        let names: Vec<&str> = names
-            .iter()
-            .map(String::as_str)
-            .filter(|name| *name != "lo")
-            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != "lo").collect();
         let help = match closest(&self.port.name, &names) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None if names.is_empty() => "this network namespace has no interfaces but lo".to_owned(),
             None => format!("`ip -brief link` shows: {}", names.join(", ")),
         };
-        self.push(
-            Code::NoSuchInterface,
-            "name",
-            format!("there is no interface {}", self.port.name),
-            help,
-        );
+        self.push(Code::NoSuchInterface, "name", format!("there is no interface {}", self.port.name), help);
     }
 
     fn check_interface(&self, interface: Interface) {
         let name = &self.port.name;
         if interface.loopback {
             let help = "name an interface that leads out of the machine".to_owned();
-            return self.push(
-                Code::BadInterface,
-                "name",
-                format!("{name} is a loopback interface"),
-                help,
-            );
+            return self.push(Code::BadInterface, "name", format!("{name} is a loopback interface"), help);
         }
         if let Some(queues) = interface.queues.filter(|&queues| queues != self.port.queues) {
             let want = self.port.queues;
@@ -150,12 +122,7 @@ impl Scene<'_> {
         let name = &self.port.name;
         if mtu > u32::from(MAX_MTU) {
             let text = format!("{name} takes packets of {mtu} bytes, and one frame holds {MAX_MTU}");
-            return self.push(
-                Code::HostMtu,
-                "name",
-                text,
-                format!("`ip link set {name} mtu 1500`"),
-            );
+            return self.push(Code::HostMtu, "name", text, format!("`ip link set {name} mtu 1500`"));
         }
         if let Some(asked) = self.port.mtu.filter(|&asked| u32::from(asked) > mtu) {
             let text = format!("{name} carries {mtu} bytes, and the file says {asked}");
@@ -166,15 +133,9 @@ impl Scene<'_> {
                 format!("`ip link set {name} mtu {asked}`, or lower `mtu`"),
             );
         }
-        let locators = self
-            .config
-            .rlocs
-            .iter()
-            .filter(|rloc| rloc.port == self.index)
-            .map(|rloc| rloc.address);
-        let needed = locators
-            .map(|address| (least_underlay_mtu(address), overhead(address)))
-            .max();
+        let locators =
+            self.config.rlocs.iter().filter(|rloc| rloc.port == self.index).map(|rloc| rloc.address);
+        let needed = locators.map(|address| (least_underlay_mtu(address), overhead(address))).max();
         match needed {
             Some((least, extra)) if self.port.side.is_rloc() && mtu < u32::from(least) => {
                 let text = format!("{name} carries {mtu} bytes, too few for IPv6 inside");
@@ -185,12 +146,7 @@ impl Scene<'_> {
             }
             _ if mtu < u32::from(MIN_MTU) => {
                 let text = format!("{name} carries {mtu} bytes, and IPv6 needs {MIN_MTU}");
-                self.push(
-                    Code::HostMtu,
-                    "name",
-                    text,
-                    format!("`ip link set {name} mtu 1500`"),
-                );
+                self.push(Code::HostMtu, "name", text, format!("`ip link set {name} mtu 1500`"));
             }
             _ => {}
         }

@@ -78,20 +78,11 @@ pub fn parse(text: &str, name: &str) -> Result<Validated, Report> {
     let draft = Draft::read(root.get_ref());
     rules::check(&draft, &found);
     match draft.finish().filter(|_| found.is_empty()) {
-        Some(config) => Ok(Validated {
-            config,
-            file: name.to_owned(),
-            text: text.to_owned(),
-        }),
+        Some(config) => Ok(Validated { config, file: name.to_owned(), text: text.to_owned() }),
         None => {
             if found.is_empty() {
                 let help = "please report the file: every bad value should have been named";
-                found.push(
-                    Code::Internal,
-                    &At::default(),
-                    "the file could not be understood",
-                    help,
-                );
+                found.push(Code::Internal, &At::default(), "the file could not be understood", help);
             }
             Err(Report::new(name, text, found.into_list()))
         }
@@ -117,13 +108,8 @@ impl Validated {
     /// Where a path such as `port[1].name` stands in the file; where it would belong if it is absent.
     pub(crate) fn place(&self, path: &str) -> At {
         let root = DeTable::parse(&self.text).ok();
-        let span = root
-            .and_then(|root| span_of(root.get_ref(), path))
-            .unwrap_or(0..0);
-        At {
-            path: path.to_owned(),
-            span,
-        }
+        let span = root.and_then(|root| span_of(root.get_ref(), path)).unwrap_or(0..0);
+        At { path: path.to_owned(), span }
     }
 }
 

@@ -16,9 +16,7 @@ fn read(text: &str) -> Config {
 /// The manual with every key taken out that need not be there.
 fn strip(section: &Section, table: &mut toml::Table) {
     table.retain(|key, _| {
-        section
-            .field(key)
-            .is_some_and(|field| field.need == Need::Required || key == "mapping")
+        section.field(key).is_some_and(|field| field.need == Need::Required || key == "mapping")
     });
     for field in section.fields {
         if let Some(value) = table.get_mut(field.key) {
@@ -57,10 +55,7 @@ fn the_manual_equals_the_defaults() {
     let mut stripped: toml::Table = MANUAL.parse().unwrap();
     strip(&draft::SECTION, &mut stripped);
     let stripped = toml::to_string(&stripped).unwrap();
-    assert!(
-        !stripped.contains("max_eids") && !stripped.contains("run_dir"),
-        "{stripped}"
-    );
+    assert!(!stripped.contains("max_eids") && !stripped.contains("run_dir"), "{stripped}");
     assert_eq!(read(MANUAL), read(&stripped));
 }
 
@@ -78,12 +73,7 @@ fn the_section_tables_tell_the_same_defaults() {
             Some(toml::Value::Array(list)) => list[0].as_table().unwrap().clone(),
             _ => manual["mapping"][0]["rlocs"][0].as_table().unwrap().clone(),
         };
-        assert_eq!(
-            table.get(field.key),
-            default.get(field.key),
-            "{heading} {}",
-            field.key
-        );
+        assert_eq!(table.get(field.key), default.get(field.key), "{heading} {}", field.key);
         told += 1;
     });
     assert!(told > 20, "only {told} defaults were compared");
@@ -92,14 +82,8 @@ fn the_section_tables_tell_the_same_defaults() {
 #[test]
 fn every_key_is_in_the_manual() {
     each_field(&draft::SECTION, &mut |section, field| {
-        let heading = matches!(
-            field.kind,
-            Kind::Table(_)
-                | Kind::List {
-                    of: Kind::Table(_),
-                    ..
-                }
-        ) && (MANUAL.contains(&format!("[{}]", field.key)));
+        let heading = matches!(field.kind, Kind::Table(_) | Kind::List { of: Kind::Table(_), .. })
+            && (MANUAL.contains(&format!("[{}]", field.key)));
         let line = MANUAL.contains(&format!("{} = ", field.key));
         assert!(heading || line, "{} lacks `{}`", section.name, field.key);
     });
@@ -109,9 +93,7 @@ fn every_key_is_in_the_manual() {
 fn every_reserved_key_is_refused_with_its_reason() {
     for (key, purpose) in draft::SECTION.reserved {
         let report = parse(&format!("{MANUAL}\n[[{key}]]\n"), "x").unwrap_err();
-        let [finding] = report.findings.as_slice() else {
-            panic!("{report}")
-        };
+        let [finding] = report.findings.as_slice() else { panic!("{report}") };
         assert_eq!(finding.text, format!("`{key}` is not supported yet"));
         assert!(finding.help.contains(purpose));
     }
@@ -127,16 +109,8 @@ fn examples_in_help_texts_are_right() {
         let table = toml::de::DeTable::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
         let found = crate::finding::Findings::default();
         let value = table.get_ref().get(field.key).unwrap();
-        let at = crate::finding::At {
-            path: field.key.to_owned(),
-            span: 0..0,
-        };
+        let at = crate::finding::At { path: field.key.to_owned(), span: 0..0 };
         crate::shape::check_value(field, &field.kind, value, &at, &found);
-        assert!(
-            found.is_empty(),
-            "{} {text}: {:?}",
-            section.name,
-            found.into_list()
-        );
+        assert!(found.is_empty(), "{} {text}: {:?}", section.name, found.into_list());
     });
 }

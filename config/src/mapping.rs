@@ -70,11 +70,7 @@ pub(crate) static SECTION: Section = Section {
         },
         Field {
             key: "rlocs",
-            kind: Kind::List {
-                of: &Kind::Table(&RLOC),
-                min: 1,
-                max: Mapping::MAX_RLOCS,
-            },
+            kind: Kind::List { of: &Kind::Table(&RLOC), min: 1, max: Mapping::MAX_RLOCS },
             need: Need::Required,
             meaning: "the locators it is reached by",
             example: "[{ address = \"192.0.2.2\" }]",
@@ -127,11 +123,7 @@ static RLOC: Section = Section {
     reserved: &[],
 };
 
-pub(crate) const LIST: Kind = Kind::List {
-    of: &Kind::Table(&SECTION),
-    min: 0,
-    max: MAX_MAPPINGS,
-};
+pub(crate) const LIST: Kind = Kind::List { of: &Kind::Table(&SECTION), min: 0, max: MAX_MAPPINGS };
 
 /// A `[[mapping]]` as far as it could be read.
 pub(crate) struct Draft {
@@ -158,17 +150,8 @@ impl Draft {
     }
 
     pub fn finish(self) -> Option<Mapping> {
-        let rlocs: Option<Vec<Rloc>> = self
-            .rlocs
-            .into_values()?
-            .into_iter()
-            .map(RlocDraft::finish)
-            .collect();
-        Some(Mapping {
-            iid: self.iid?.value,
-            eid: self.eid?.value,
-            rlocs: rlocs?,
-        })
+        let rlocs: Option<Vec<Rloc>> = self.rlocs.into_values()?.into_iter().map(RlocDraft::finish).collect();
+        Some(Mapping { iid: self.iid?.value, eid: self.eid?.value, rlocs: rlocs? })
     }
 }
 

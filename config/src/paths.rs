@@ -23,10 +23,7 @@ impl Paths {
 
     /// The default paths of a gateway with this name.
     pub fn of(name: &str) -> Paths {
-        Paths {
-            run_dir: Path::new(Self::RUN_ROOT).join(name),
-            pin_dir: Path::new(Self::PIN_ROOT).join(name),
-        }
+        Paths { run_dir: Path::new(Self::RUN_ROOT).join(name), pin_dir: Path::new(Self::PIN_ROOT).join(name) }
     }
 
     /// The socket on which the dataplane awaits its control plane.
@@ -70,10 +67,7 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub fn read(node: &Node<'_, '_>) -> Draft {
-        Draft {
-            run_dir: node.get("run_dir").optional(),
-            pin_dir: node.get("pin_dir").optional(),
-        }
+        Draft { run_dir: node.get("run_dir").optional(), pin_dir: node.get("pin_dir").optional() }
     }
 
     pub fn finish(self, name: &str) -> Option<Paths> {

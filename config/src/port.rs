@@ -81,21 +81,14 @@ pub(crate) static SECTION: Section = Section {
         },
         Field {
             key: "side",
-            kind: Kind::Word {
-                words: &["eid", "rloc", "both"],
-                later: &[],
-            },
+            kind: Kind::Word { words: &["eid", "rloc", "both"], later: &[] },
             need: Need::Required,
             meaning: "what it faces: agents (eid), the underlay (rloc), or both by VLAN",
             example: "\"eid\"",
         },
         Field {
             key: "queues",
-            kind: Kind::Integer {
-                min: 1,
-                max: 64,
-                why: "one queue per worker and port",
-            },
+            kind: Kind::Integer { min: 1, max: 64, why: "one queue per worker and port" },
             need: Need::Optional("as many as there are cores"),
             meaning: "receive queues to serve, from queue 0 on; one per core where absent",
             example: "1",
@@ -122,11 +115,7 @@ pub(crate) static SECTION: Section = Section {
     reserved: &[("vlan", "an rloc-side VLAN")],
 };
 
-pub(crate) const LIST: Kind = Kind::List {
-    of: &Kind::Table(&SECTION),
-    min: 1,
-    max: MAX_PORTS,
-};
+pub(crate) const LIST: Kind = Kind::List { of: &Kind::Table(&SECTION), min: 1, max: MAX_PORTS };
 
 /// A `[[port]]` as far as it could be read.
 pub(crate) struct Draft {
@@ -162,8 +151,6 @@ impl Draft {
 impl FromToml for Side {
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
         let word = value.as_str()?;
-        [Side::Eid, Side::Rloc, Side::Both]
-            .into_iter()
-            .find(|side| side.as_str() == word)
+        [Side::Eid, Side::Rloc, Side::Both].into_iter().find(|side| side.as_str() == word)
     }
 }

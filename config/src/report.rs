@@ -12,6 +12,9 @@ use serde::Serialize;
 use crate::code::Code;
 use crate::finding::Finding;
 
+/// Findings that are shown with their lines: nobody reads more, and each costs a pass over the file.
+const MAX_RENDERED: usize = 100;
+
 /// Everything wrong with one file; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -34,10 +37,7 @@ pub struct Look {
 
 impl Look {
     /// No colours, 100 characters: for logs and files.
-    pub const PLAIN: Look = Look {
-        colour: false,
-        width: 100,
-    };
+    pub const PLAIN: Look = Look { colour: false, width: 100 };
 }
 
 impl Report {
@@ -53,42 +53,31 @@ impl Report {
         }
         findings.sort_by_key(|finding| (finding.line, finding.column, finding.code));
         findings.dedup();
-        Report {
-            file: file.to_owned(),
-            findings,
-            text: text.to_owned(),
-        }
+        Report { file: file.to_owned(), findings, text: text.to_owned() }
     }
 
     /// Whether the file could not even be read.
     pub fn is_unreadable(&self) -> bool {
-        self.findings
-            .iter()
-            .any(|finding| finding.code == Code::Unreadable)
+        self.findings.iter().any(|finding| finding.code == Code::Unreadable)
     }
 
     /// The findings with the lines they are about, and a last line that counts them.
     pub fn render(&self, look: Look) -> String {
-        let theme = if look.colour {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
-        let handler = GraphicalReportHandler::new_themed(theme)
-            .with_links(false)
-            .with_width(look.width);
+        let theme = if look.colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(look.width);
         let source = NamedSource::new(&self.file, self.text.clone());
         let mut out = String::new();
-        for finding in &self.findings {
-            let shown = Shown {
-                finding,
-                source: &source,
-            };
+        for finding in self.findings.iter().take(MAX_RENDERED) {
+            let shown = Shown { finding, source: &source };
             if handler.render_report(&mut out, &shown).is_err() {
                 // Writing to a String cannot fail; a span outside the text could.
                 out.push_str(&format!("{}: {}\n", finding.code, finding.text));
             }
             out.push('\n');
+        }
+        let more = self.findings.len().saturating_sub(MAX_RENDERED);
+        if more > 0 {
+            out.push_str(&format!("... and {more} more; --json has them all\n\n"));
         }
         out.push_str(&self.count_line());
         out.push('\n');
@@ -97,11 +86,7 @@ impl Report {
 
     fn count_line(&self) -> String {
         let count = self.findings.len();
-        format!(
-            "{count} {} in {}",
-            if count == 1 { "finding" } else { "findings" },
-            self.file
-        )
+        format!("{count} {} in {}", if count == 1 { "finding" } else { "findings" }, self.file)
     }
 }
 
@@ -170,20 +155,15 @@ struct Lines(Vec<usize>);
 
 impl Lines {
     fn of(text: &str) -> Lines {
-        Lines(
-            std::iter::once(0)
-                .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-                .collect(),
-        )
+        Lines(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
     }
 
     /// Line and column, both from 1; the column counts characters.
     fn position(&self, text: &str, offset: usize) -> (usize, usize) {
         let line = self.0.partition_point(|&start| start <= offset).max(1);
         let start = self.0.get(line - 1).copied().unwrap_or(0);
-        let before = text
-            .get(start..offset)
-            .map_or(offset.saturating_sub(start), |part| part.chars().count());
+        let before =
+            text.get(start..offset).map_or(offset.saturating_sub(start), |part| part.chars().count());
         (line, before + 1)
     }
 }
@@ -191,6 +171,16 @@ impl Lines {
 #[cfg(test)]
 mod test {
     use super::*;
+
+    #[test]
+    fn a_flood_of_findings_is_cut_short_for_people_only() {
+        let text: String = (0..150).map(|index| format!("wrong{index} = 1\n")).collect();
+        let report = crate::parse(&text, "flood.toml").unwrap_err();
+        let rendered = report.render(Look::PLAIN);
+        assert_eq!(report.findings.len(), 154);
+        assert!(rendered.contains("... and 54 more"), "{rendered}");
+        assert!(rendered.ends_with("154 findings in flood.toml\n"));
+    }
 
     #[test]
     fn columns_count_characters_and_lines_count_from_one() {

@@ -43,11 +43,7 @@ pub(crate) static SECTION: Section = Section {
     ],
 };
 
-pub(crate) const LIST: Kind = Kind::List {
-    of: &Kind::Table(&SECTION),
-    min: 1,
-    max: MAX_LOCAL,
-};
+pub(crate) const LIST: Kind = Kind::List { of: &Kind::Table(&SECTION), min: 1, max: MAX_LOCAL };
 
 /// An `[[rloc]]` as far as it could be read.
 pub(crate) struct Draft {
@@ -57,16 +53,10 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub fn read(node: &Node<'_, '_>) -> Draft {
-        Draft {
-            address: node.get("address").required(),
-            port: node.get("port").optional(),
-        }
+        Draft { address: node.get("address").required(), port: node.get("port").optional() }
     }
 
     pub fn finish(self, port: Option<usize>) -> Option<LocalRloc> {
-        Some(LocalRloc {
-            address: self.address?.value,
-            port: port?,
-        })
+        Some(LocalRloc { address: self.address?.value, port: port? })
     }
 }

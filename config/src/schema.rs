@@ -11,27 +11,17 @@ pub fn schema() -> Value {
         return Value::Null;
     };
     let mut schema = Map::new();
-    schema.insert(
-        "$schema".into(),
-        "https://json-schema.org/draft/2020-12/schema".into(),
-    );
+    schema.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
     schema.insert("title".into(), "Sterna gateway".into());
     schema.extend(file);
     Value::Object(schema)
 }
 
 fn table(section: &Section) -> Value {
-    let properties: Map<String, Value> = section
-        .fields
-        .iter()
-        .map(|field| (field.key.to_owned(), property(field)))
-        .collect();
-    let required: Vec<&str> = section
-        .fields
-        .iter()
-        .filter(|field| field.need == Need::Required)
-        .map(|field| field.key)
-        .collect();
+    let properties: Map<String, Value> =
+        section.fields.iter().map(|field| (field.key.to_owned(), property(field))).collect();
+    let required: Vec<&str> =
+        section.fields.iter().filter(|field| field.need == Need::Required).map(|field| field.key).collect();
     json!({
         "description": section.meaning,
         "type": "object",
@@ -75,9 +65,7 @@ fn text(form: Form) -> Value {
 fn toml_value(text: &str) -> Value {
     let line = format!("value = {text}");
     let table: Option<toml::Table> = line.parse().ok();
-    table
-        .and_then(|mut table| table.remove("value"))
-        .map_or(Value::Null, |value| json!(value))
+    table.and_then(|mut table| table.remove("value")).map_or(Value::Null, |value| json!(value))
 }
 
 #[cfg(test)]

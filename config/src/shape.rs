@@ -43,26 +43,15 @@ fn unknown(section: &Section, name: &str, at: &At, found: &Findings) {
         Some(key) => format!("did you mean `{key}`?"),
         None => format!("known here: {}", keys.join(", ")),
     };
-    found.push(
-        Code::UnknownField,
-        at,
-        format!("`{name}` is not a field of {}", section.name),
-        help,
-    );
+    found.push(Code::UnknownField, at, format!("`{name}` is not a field of {}", section.name), help);
 }
 
 fn missing(section: &Section, field: &Field, at: &At, found: &Findings) {
-    let at = At {
-        path: at.key(field.key, 0..0).path,
-        span: at.span.clone(),
-    };
+    let at = At { path: at.key(field.key, 0..0).path, span: at.span.clone() };
     let text = format!("{} lacks `{}`", section.name, field.key);
     let section = match field.kind {
         Kind::Table(inner) => Some(inner),
-        Kind::List {
-            of: Kind::Table(inner),
-            ..
-        } => Some(*inner),
+        Kind::List { of: Kind::Table(inner), .. } => Some(*inner),
         _ => None,
     };
     let help = match section.filter(|section| section.name.starts_with('[')) {
@@ -110,16 +99,8 @@ fn wrong_type(field: &Field, kind: &Kind, value: &DeValue<'_>, at: &At, found: &
     };
     let text = format!("`{}` must be {}, not {got}", last(at), kind.in_words());
     let help = match (kind, value) {
-        (
-            Kind::List {
-                of: Kind::Table(_), ..
-            },
-            DeValue::Table(_),
-        ) => {
-            format!(
-                "write `[[{}]]` with two brackets: there may be several",
-                field.key
-            )
+        (Kind::List { of: Kind::Table(_), .. }, DeValue::Table(_)) => {
+            format!("write `[[{}]]` with two brackets: there may be several", field.key)
         }
         (Kind::Table(_), DeValue::Array(_)) => {
             format!("write `[{}]` with one bracket: there is only one", field.key)
@@ -161,12 +142,7 @@ pub(crate) fn number(integer: &DeInteger<'_>) -> Option<i64> {
 
 fn check_text(field: &Field, form: Form, text: &str, at: &At, found: &Findings) {
     if let Err(misfit) = form::check(form, text) {
-        let text = format!(
-            "`{}`: \"{}\" {}",
-            last_of(field, at),
-            text.escape_debug(),
-            misfit.text
-        );
+        let text = format!("`{}`: \"{}\" {}", last_of(field, at), text.escape_debug(), misfit.text);
         found.push(misfit.code, at, text, misfit.help);
     }
 }
@@ -188,12 +164,7 @@ fn check_word(field: &Field, (words, later): (&[&str], &[&str]), text: &str, at:
         Some(word) => format!("did you mean \"{word}\"?"),
         None => format!("write {}", one_of(words)),
     };
-    let text = format!(
-        "`{}` must be {}, not \"{}\"",
-        last_of(field, at),
-        one_of(words),
-        text.escape_debug()
-    );
+    let text = format!("`{}` must be {}, not \"{}\"", last_of(field, at), one_of(words), text.escape_debug());
     found.push(Code::UnknownWord, at, text, help);
 }
 

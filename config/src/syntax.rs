@@ -14,10 +14,7 @@ use crate::finding::{Finding, See};
 /// nothing said about a broken line is worth reading,
 /// and a bracket that is never closed explains all that comes after it.
 pub(crate) fn merge(text: &str, root: &DeTable<'_>, errors: &[Error], found: Vec<Finding>) -> Vec<Finding> {
-    let open = root
-        .iter()
-        .filter_map(|(_, value)| unclosed(text, value))
-        .min_by_key(|open| open.at);
+    let open = root.iter().filter_map(|(_, value)| unclosed(text, value)).min_by_key(|open| open.at);
     let explained = |at: usize| open.as_ref().is_some_and(|open| open.at <= at);
     let mut findings: Vec<Finding> = open.iter().map(Open::finding).collect();
     let mut broken: Vec<Range<usize>> = Vec::new();
@@ -59,14 +56,12 @@ fn unclosed(text: &str, value: &Spanned<DeValue<'_>>) -> Option<Open> {
     let span = value.span();
     let source = text.get(span.clone())?;
     match value.get_ref() {
-        DeValue::Array(_) if source.starts_with('[') && !source.ends_with(']') => Some(Open {
-            at: span.start,
-            list: true,
-        }),
-        DeValue::Table(_) if source.starts_with('{') && !source.ends_with('}') => Some(Open {
-            at: span.start,
-            list: false,
-        }),
+        DeValue::Array(_) if source.starts_with('[') && !source.ends_with(']') => {
+            Some(Open { at: span.start, list: true })
+        }
+        DeValue::Table(_) if source.starts_with('{') && !source.ends_with('}') => {
+            Some(Open { at: span.start, list: false })
+        }
         DeValue::Array(list) => list.iter().find_map(|entry| unclosed(text, entry)),
         DeValue::Table(table) => table.iter().find_map(|(_, entry)| unclosed(text, entry)),
         _ => None,
@@ -74,16 +69,7 @@ fn unclosed(text: &str, value: &Spanned<DeValue<'_>>) -> Option<Open> {
 }
 
 fn broken(code: Code, span: Range<usize>, text: String, help: String) -> Finding {
-    Finding {
-        code,
-        path: String::new(),
-        line: 0,
-        column: 0,
-        text,
-        help,
-        see: Vec::new(),
-        span: Some(span),
-    }
+    Finding { code, path: String::new(), line: 0, column: 0, text, help, see: Vec::new(), span: Some(span) }
 }
 
 fn finding(text: &str, root: &DeTable<'_>, error: &Error, span: Range<usize>) -> Finding {
@@ -93,18 +79,9 @@ fn finding(text: &str, root: &DeTable<'_>, error: &Error, span: Range<usize>) ->
     }
     let key = text.get(span.clone()).unwrap_or_default().trim();
     let first = first_heading(text, key, span.start).or_else(|| first_key(root, key, span.start));
-    let mut finding = broken(
-        Code::DuplicateKey,
-        span,
-        format!("`{key}` is given twice"),
-        "keep one of the two".to_owned(),
-    );
-    finding.see.extend(first.map(|span| See {
-        line: 0,
-        column: 0,
-        text: "first here".to_owned(),
-        span,
-    }));
+    let mut finding =
+        broken(Code::DuplicateKey, span, format!("`{key}` is given twice"), "keep one of the two".to_owned());
+    finding.see.extend(first.map(|span| See { line: 0, column: 0, text: "first here".to_owned(), span }));
     finding
 }
 
@@ -130,10 +107,7 @@ fn place(text: &str, error: &Error) -> Range<usize> {
 
 /// The line around a place, with its line break.
 fn line_of(text: &str, span: &Range<usize>) -> Range<usize> {
-    let start = text
-        .get(..span.start)
-        .and_then(|before| before.rfind('\n'))
-        .map_or(0, |at| at + 1);
+    let start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
     let after = text.get(span.start..).and_then(|after| after.find('\n'));
     start..after.map_or(text.len() + 1, |at| span.start + at + 1)
 }
@@ -143,11 +117,7 @@ fn line_of(text: &str, span: &Range<usize>) -> Range<usize> {
 /// The parser forgets the first one, so this looks at the text.
 fn first_heading(text: &str, name: &str, before: usize) -> Option<Range<usize>> {
     let heads = |line: &str| line.trim().trim_start_matches('[').trim_end_matches(']').trim() == name;
-    if !text
-        .get(line_of(text, &(before..before)))?
-        .trim_start()
-        .starts_with('[')
-    {
+    if !text.get(line_of(text, &(before..before)))?.trim_start().starts_with('[') {
         return None;
     }
     let mut start = 0;
@@ -168,10 +138,7 @@ fn first_key(table: &DeTable<'_>, name: &str, before: usize) -> Option<Range<usi
     for (key, value) in table {
         let own = Some(key.span()).filter(|span| key.get_ref() == bare && span.end <= before);
         let inner = first_key_below(value, name, before);
-        nearest = [nearest, own, inner]
-            .into_iter()
-            .flatten()
-            .max_by_key(|span| span.start);
+        nearest = [nearest, own, inner].into_iter().flatten().max_by_key(|span| span.start);
     }
     nearest
 }
@@ -179,10 +146,9 @@ fn first_key(table: &DeTable<'_>, name: &str, before: usize) -> Option<Range<usi
 fn first_key_below(value: &Spanned<DeValue<'_>>, name: &str, before: usize) -> Option<Range<usize>> {
     match value.get_ref() {
         DeValue::Table(table) => first_key(table, name, before),
-        DeValue::Array(list) => list
-            .iter()
-            .filter_map(|entry| first_key_below(entry, name, before))
-            .max_by_key(|span| span.start),
+        DeValue::Array(list) => {
+            list.iter().filter_map(|entry| first_key_below(entry, name, before)).max_by_key(|span| span.start)
+        }
         _ => None,
     }
 }

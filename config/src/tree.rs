@@ -59,10 +59,7 @@ impl<T> Given<T> {
     /// The value or that there is none; nothing only when it is bad.
     pub fn optional(self) -> Option<Located<Option<T>>> {
         match self {
-            Given::Is(Located { value, at }) => Some(Located {
-                value: Some(value),
-                at,
-            }),
+            Given::Is(Located { value, at }) => Some(Located { value: Some(value), at }),
             Given::Absent(at) => Some(Located { value: None, at }),
             Given::Bad => None,
         }
@@ -72,8 +69,7 @@ impl<T> Given<T> {
 impl<T> Listed<T> {
     /// The values alone; nothing when one was bad.
     pub fn into_values(self) -> Option<Vec<T>> {
-        self.whole
-            .then(|| self.entries.into_iter().map(|entry| entry.value).collect())
+        self.whole.then(|| self.entries.into_iter().map(|entry| entry.value).collect())
     }
 }
 
@@ -82,16 +78,12 @@ impl<'a, 'd> Node<'a, 'd> {
     pub fn get<T: FromToml>(&self, key: &str) -> Given<T> {
         match (self.section.field(key), self.table.get(key)) {
             (None, _) => Given::Bad,
-            (Some(_), None) => Given::Absent(At {
-                path: self.at.key(key, 0..0).path,
-                span: self.at.span.clone(),
-            }),
+            (Some(_), None) => {
+                Given::Absent(At { path: self.at.key(key, 0..0).path, span: self.at.span.clone() })
+            }
             (Some(field), Some(value)) => {
                 let at = self.at.key(key, value.span());
-                match fits(field, &field.kind, value, &at)
-                    .then(|| T::from_toml(value.get_ref()))
-                    .flatten()
-                {
+                match fits(field, &field.kind, value, &at).then(|| T::from_toml(value.get_ref())).flatten() {
                     Some(value) => Given::Is(Located { value, at }),
                     None => Given::Bad,
                 }
@@ -106,40 +98,22 @@ impl<'a, 'd> Node<'a, 'd> {
         mut entry: impl FnMut(&Spanned<DeValue<'d>>, At) -> Option<T>,
     ) -> Listed<T> {
         let Some(value) = self.table.get(key) else {
-            let at = At {
-                path: self.at.key(key, 0..0).path,
-                span: self.at.span.clone(),
-            };
-            return Listed {
-                entries: Vec::new(),
-                whole: true,
-                at,
-            };
+            let at = At { path: self.at.key(key, 0..0).path, span: self.at.span.clone() };
+            return Listed { entries: Vec::new(), whole: true, at };
         };
         let at = self.at.key(key, value.span());
         let Some(array) = value.get_ref().as_array() else {
-            return Listed {
-                entries: Vec::new(),
-                whole: false,
-                at,
-            };
+            return Listed { entries: Vec::new(), whole: false, at };
         };
         let entries: Vec<_> = array
             .iter()
             .enumerate()
             .filter_map(|(index, value)| {
                 let at = at.entry(index, value.span());
-                Some(Located {
-                    value: entry(value, at.clone())?,
-                    at,
-                })
+                Some(Located { value: entry(value, at.clone())?, at })
             })
             .collect();
-        Listed {
-            whole: entries.len() == array.len(),
-            entries,
-            at,
-        }
+        Listed { whole: entries.len() == array.len(), entries, at }
     }
 
     /// The values under a key that need no table of their own.
@@ -149,9 +123,7 @@ impl<'a, 'd> Node<'a, 'd> {
             let Kind::List { of, .. } = &field.kind else {
                 return None;
             };
-            fits(field, of, value, &at)
-                .then(|| T::from_toml(value.get_ref()))
-                .flatten()
+            fits(field, of, value, &at).then(|| T::from_toml(value.get_ref())).flatten()
         })
     }
 
@@ -160,14 +132,8 @@ impl<'a, 'd> Node<'a, 'd> {
         let empty = DeTable::new();
         let value = self.table.get(key);
         let span = value.map_or(self.at.span.clone(), Spanned::span);
-        let table = value
-            .and_then(|value| value.get_ref().as_table())
-            .unwrap_or(&empty);
-        read(&Node {
-            section,
-            table,
-            at: self.at.key(key, span),
-        })
+        let table = value.and_then(|value| value.get_ref().as_table()).unwrap_or(&empty);
+        read(&Node { section, table, at: self.at.key(key, span) })
     }
 
     /// The tables of a `[[key]]`, each read; entries that are no tables are left out.

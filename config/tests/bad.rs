@@ -16,9 +16,8 @@ fn folder() -> PathBuf {
 
 fn files() -> Vec<PathBuf> {
     let entries = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect();
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
     files.sort();
     files
 }
@@ -60,11 +59,8 @@ fn there_are_enough_bad_files_and_none_is_orphaned() {
 
 #[test]
 fn every_code_of_a_file_is_shown_by_some_bad_file() {
-    let seen: BTreeSet<Code> = files()
-        .iter()
-        .flat_map(|path| report(path).findings)
-        .map(|finding| finding.code)
-        .collect();
+    let seen: BTreeSet<Code> =
+        files().iter().flat_map(|path| report(path).findings).map(|finding| finding.code).collect();
     let elsewhere = [
         Code::Unreadable,
         Code::Internal,
@@ -76,11 +72,7 @@ fn every_code_of_a_file_is_shown_by_some_bad_file() {
         Code::BadInterface,
     ];
     for code in Code::ALL.iter().filter(|code| !elsewhere.contains(code)) {
-        assert!(
-            seen.contains(code),
-            "no bad file shows {code}: {}",
-            code.meaning()
-        );
+        assert!(seen.contains(code), "no bad file shows {code}: {}", code.meaning());
     }
 }
 
@@ -90,10 +82,7 @@ fn every_finding_has_a_place_a_sentence_and_help() {
         for finding in report(&path).findings {
             let name = path.display();
             assert!(finding.line >= 1 && finding.column >= 1, "{name}: {finding:?}");
-            assert!(
-                !finding.help.is_empty() && !finding.text.ends_with('.'),
-                "{name}: {finding:?}"
-            );
+            assert!(!finding.help.is_empty() && !finding.text.ends_with('.'), "{name}: {finding:?}");
             assert_ne!(finding.code, Code::Internal, "{name}");
         }
     }
@@ -104,12 +93,8 @@ fn json_has_the_stable_keys() {
     let report = report(&folder().join("everything_wrong.toml"));
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["file"], "everything_wrong.toml");
-    let finding = json["findings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|finding| finding["path"] == "port[0].mut")
-        .unwrap();
+    let finding =
+        json["findings"].as_array().unwrap().iter().find(|finding| finding["path"] == "port[0].mut").unwrap();
     assert_eq!(finding["code"], "STERNA-C004");
     assert_eq!((&finding["line"], &finding["column"]), (&16.into(), &1.into()));
     assert_eq!(finding["help"], "did you mean `mtu`?");

@@ -12,16 +12,12 @@ fn folder() -> &'static Path {
 }
 
 fn read(path: &Path) -> Config {
-    load(path)
-        .unwrap_or_else(|report| panic!("{report}"))
-        .into_config()
+    load(path).unwrap_or_else(|report| panic!("{report}")).into_config()
 }
 
 fn examples() -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder().join("examples"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder().join("examples")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -43,30 +39,15 @@ fn the_two_sites_fit_each_other() {
     let b = read(&folder().join("examples/two-sites-b.toml"));
     assert_eq!(a.groups.len(), b.groups.len());
     for (ours, theirs) in a.groups.iter().zip(&b.groups) {
-        assert_eq!(
-            (ours.iid, &ours.name, ours.mac),
-            (theirs.iid, &theirs.name, theirs.mac)
-        );
+        assert_eq!((ours.iid, &ours.name, ours.mac), (theirs.iid, &theirs.name, theirs.mac));
         assert_eq!(ours.gateway, theirs.gateway);
     }
     for (here, there) in [(&a, &b), (&b, &a)] {
         for mapping in &here.mappings {
-            let group = there
-                .groups
-                .iter()
-                .find(|group| group.iid == mapping.iid)
-                .unwrap();
-            assert!(
-                group.eids.iter().any(|served| served.prefix == mapping.eid),
-                "{}",
-                mapping.eid
-            );
+            let group = there.groups.iter().find(|group| group.iid == mapping.iid).unwrap();
+            assert!(group.eids.iter().any(|served| served.prefix == mapping.eid), "{}", mapping.eid);
             for rloc in &mapping.rlocs {
-                assert!(
-                    there.rlocs.iter().any(|own| own.address == rloc.address),
-                    "{}",
-                    rloc.address
-                );
+                assert!(there.rlocs.iter().any(|own| own.address == rloc.address), "{}", rloc.address);
             }
         }
     }
@@ -75,9 +56,7 @@ fn the_two_sites_fit_each_other() {
 #[test]
 fn the_ipv6_example_has_one_port_of_both_sides() {
     let config = read(&folder().join("examples/ipv6-underlay.toml"));
-    let [port] = config.ports.as_slice() else {
-        panic!("{:?}", config.ports)
-    };
+    let [port] = config.ports.as_slice() else { panic!("{:?}", config.ports) };
     assert_eq!((port.side, port.mtu, port.queues), (Side::Both, Some(1500), 1));
     assert_eq!(config.rlocs[0].port, 0);
     assert!(config.groups[0].vlan.is_some());
@@ -88,12 +67,6 @@ fn the_ipv6_example_has_one_port_of_both_sides() {
 fn a_group_without_a_mac_has_the_anycast_one() {
     let config = read(&folder().join("examples/single-gateway.toml"));
     assert_eq!(config.groups[0].mac.to_string(), "02:53:54:00:00:64");
-    assert_eq!(
-        config.groups[0].gateway_v4(),
-        Some(("10.1.0.1".parse().unwrap(), 16))
-    );
-    assert_eq!(
-        config.groups[0].gateway_v6(),
-        Some(("fd00:64::1".parse().unwrap(), 64))
-    );
+    assert_eq!(config.groups[0].gateway_v4(), Some(("10.1.0.1".parse().unwrap(), 16)));
+    assert_eq!(config.groups[0].gateway_v6(), Some(("fd00:64::1".parse().unwrap(), 64)));
 }

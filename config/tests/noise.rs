@@ -17,13 +17,7 @@ fn judge(text: &str) {
     assert!(!report.findings.is_empty());
     for finding in &report.findings {
         assert_ne!(finding.code, Code::Internal, "{text}");
-        assert!(
-            finding
-                .span
-                .as_ref()
-                .is_none_or(|span| text.get(span.clone()).is_some()),
-            "{finding:?}"
-        );
+        assert!(finding.span.as_ref().is_none_or(|span| text.get(span.clone()).is_some()), "{finding:?}");
     }
     assert!(report.render(Look::PLAIN).contains(&report.file));
 }
@@ -33,12 +27,8 @@ fn any_line_may_be_missing() {
     for file in FILES {
         let lines: Vec<&str> = file.lines().collect();
         for out in (0..lines.len()).filter(|&out| !lines[out].starts_with('#')) {
-            let rest: Vec<&str> = lines
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| *index != out)
-                .map(|(_, line)| *line)
-                .collect();
+            let rest: Vec<&str> =
+                lines.iter().enumerate().filter(|(index, _)| *index != out).map(|(_, line)| *line).collect();
             judge(&rest.join("\n"));
         }
     }
@@ -51,30 +41,13 @@ fn any_value_may_be_of_any_kind() {
             let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.starts_with('#')) else {
                 continue;
             };
-            for value in [
-                "1",
-                "-1",
-                "1.5",
-                "\"x\"",
-                "\"\"",
-                "true",
-                "[]",
-                "[[]]",
-                "{}",
-                "2026-11-21",
-                "[{}]",
-                "[",
-            ] {
+            for value in
+                ["1", "-1", "1.5", "\"x\"", "\"\"", "true", "[]", "[[]]", "{}", "2026-11-21", "[{}]", "["]
+            {
                 let changed: Vec<String> = file
                     .lines()
                     .enumerate()
-                    .map(|(at, line)| {
-                        if at == index {
-                            format!("{key} = {value}")
-                        } else {
-                            line.to_owned()
-                        }
-                    })
+                    .map(|(at, line)| if at == index { format!("{key} = {value}") } else { line.to_owned() })
                     .collect();
                 judge(&changed.join("\n"));
             }

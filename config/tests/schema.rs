@@ -27,61 +27,36 @@ fn schema_json_is_current() {
 
 /// A judge of the part of JSON Schema that we write; it panics on any keyword that it does not know.
 fn accepts(schema: &Value, value: &Value) -> bool {
-    schema
-        .as_object()
-        .unwrap()
-        .iter()
-        .all(|(keyword, rule)| match keyword.as_str() {
-            "$schema" | "title" | "description" | "default" => true,
-            "type" => match rule.as_str().unwrap() {
-                "object" => value.is_object(),
-                "array" => value.is_array(),
-                "string" => value.is_string(),
-                "boolean" => value.is_boolean(),
-                "integer" => value.is_i64(),
-                other => panic!("type {other}"),
-            },
-            "enum" => rule.as_array().unwrap().contains(value),
-            "minimum" => value
-                .as_i64()
-                .is_none_or(|number| number >= rule.as_i64().unwrap()),
-            "maximum" => value
-                .as_i64()
-                .is_none_or(|number| number <= rule.as_i64().unwrap()),
-            "minLength" => value
-                .as_str()
-                .is_none_or(|text| text.len() as u64 >= rule.as_u64().unwrap()),
-            "minItems" => value
-                .as_array()
-                .is_none_or(|list| list.len() as u64 >= rule.as_u64().unwrap()),
-            "maxItems" => value
-                .as_array()
-                .is_none_or(|list| list.len() as u64 <= rule.as_u64().unwrap()),
-            "items" => value
-                .as_array()
-                .is_none_or(|list| list.iter().all(|entry| accepts(rule, entry))),
-            "anyOf" => rule
-                .as_array()
-                .unwrap()
-                .iter()
-                .any(|choice| accepts(choice, value)),
-            "required" => value.as_object().is_none_or(|object| {
-                rule.as_array()
-                    .unwrap()
-                    .iter()
-                    .all(|key| object.contains_key(key.as_str().unwrap()))
-            }),
-            "additionalProperties" => value.as_object().is_none_or(|object| {
-                assert_eq!(rule, &Value::Bool(false));
-                object.keys().all(|key| schema["properties"].get(key).is_some())
-            }),
-            "properties" => value.as_object().is_none_or(|object| {
-                object
-                    .iter()
-                    .all(|(key, value)| rule.get(key).is_none_or(|rule| accepts(rule, value)))
-            }),
-            other => panic!("keyword {other}"),
-        })
+    schema.as_object().unwrap().iter().all(|(keyword, rule)| match keyword.as_str() {
+        "$schema" | "title" | "description" | "default" => true,
+        "type" => match rule.as_str().unwrap() {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "integer" => value.is_i64(),
+            other => panic!("type {other}"),
+        },
+        "enum" => rule.as_array().unwrap().contains(value),
+        "minimum" => value.as_i64().is_none_or(|number| number >= rule.as_i64().unwrap()),
+        "maximum" => value.as_i64().is_none_or(|number| number <= rule.as_i64().unwrap()),
+        "minLength" => value.as_str().is_none_or(|text| text.len() as u64 >= rule.as_u64().unwrap()),
+        "minItems" => value.as_array().is_none_or(|list| list.len() as u64 >= rule.as_u64().unwrap()),
+        "maxItems" => value.as_array().is_none_or(|list| list.len() as u64 <= rule.as_u64().unwrap()),
+        "items" => value.as_array().is_none_or(|list| list.iter().all(|entry| accepts(rule, entry))),
+        "anyOf" => rule.as_array().unwrap().iter().any(|choice| accepts(choice, value)),
+        "required" => value.as_object().is_none_or(|object| {
+            rule.as_array().unwrap().iter().all(|key| object.contains_key(key.as_str().unwrap()))
+        }),
+        "additionalProperties" => value.as_object().is_none_or(|object| {
+            assert_eq!(rule, &Value::Bool(false));
+            object.keys().all(|key| schema["properties"].get(key).is_some())
+        }),
+        "properties" => value.as_object().is_none_or(|object| {
+            object.iter().all(|(key, value)| rule.get(key).is_none_or(|rule| accepts(rule, value)))
+        }),
+        other => panic!("keyword {other}"),
+    })
 }
 
 fn as_json(text: &str) -> Option<Value> {
@@ -91,9 +66,7 @@ fn as_json(text: &str) -> Option<Value> {
 
 fn toml_files(folder: PathBuf) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .collect()
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect()
 }
 
 #[test]
@@ -126,26 +99,15 @@ fn the_schema_and_the_check_agree_on_bad_files() {
         let text = fs::read_to_string(&path).unwrap();
         let Some(value) = as_json(&text) else { continue };
         let report = sterna_config::parse(&text, "x").unwrap_err();
-        let by_shape = report
-            .findings
-            .iter()
-            .any(|finding| SHAPE.contains(&finding.code));
+        let by_shape = report.findings.iter().any(|finding| SHAPE.contains(&finding.code));
         // An empty name is the one text whose length a schema sees; a locator's port is missing by rule, not by shape.
         let empty_text = text.contains("name = \"\"");
         let rule_only = report
             .findings
             .iter()
             .all(|finding| !SHAPE.contains(&finding.code) || finding.path.starts_with("rloc[0].port"));
-        assert_eq!(
-            !accepts(&schema, &value),
-            (by_shape && !rule_only) || empty_text,
-            "{}",
-            path.display()
-        );
+        assert_eq!(!accepts(&schema, &value), (by_shape && !rule_only) || empty_text, "{}", path.display());
         if by_shape { refused += 1 } else { accepted += 1 }
     }
-    assert!(
-        refused >= 5 && accepted >= 5,
-        "{refused} refused, {accepted} accepted"
-    );
+    assert!(refused >= 5 && accepted >= 5, "{refused} refused, {accepted} accepted");
 }

@@ -56,10 +56,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit> {
     let exit = match answer.status {
         StatusCode::OK => Exit::Ok,
         StatusCode::UNPROCESSABLE_ENTITY => Exit::Found,
-        status => bail!(
-            "the gateway refused: {} ({status})",
-            client::sentence(&answer.body)
-        ),
+        status => bail!("the gateway refused: {} ({status})", client::sentence(&answer.body)),
     };
     if args.json {
         writeln!(out, "{}", answer.body.trim_end())?;

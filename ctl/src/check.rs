@@ -30,11 +30,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit> {
     match checked {
         Ok(config) => {
             if args.json {
-                writeln!(
-                    out,
-                    "{}",
-                    json!({ "file": config.file(), "valid": true, "findings": [] })
-                )?;
+                writeln!(out, "{}", json!({ "file": config.file(), "valid": true, "findings": [] }))?;
             } else {
                 writeln!(out, "{} is right: {}", config.file(), summary(&config))?;
             }
@@ -58,11 +54,7 @@ fn refuse(args: &Args, report: &Report, out: &mut dyn Write) -> Result<Exit> {
     } else {
         write!(out, "{}", report.render(terminal::look()))?;
     }
-    Ok(if report.is_unreadable() {
-        Exit::CannotTell
-    } else {
-        Exit::Found
-    })
+    Ok(if report.is_unreadable() { Exit::CannotTell } else { Exit::Found })
 }
 
 fn summary(config: &Config) -> String {

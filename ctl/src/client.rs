@@ -61,11 +61,7 @@ impl std::fmt::Display for Unreachable {
                 root.display()
             ),
             Unreachable::Several { names } => {
-                write!(
-                    f,
-                    "several gateways are here: choose one with --name ({})",
-                    names.join(", ")
-                )
+                write!(f, "several gateways are here: choose one with --name ({})", names.join(", "))
             }
             Unreachable::NotRunning { socket } => write!(
                 f,
@@ -74,11 +70,7 @@ impl std::fmt::Display for Unreachable {
                 socket.display()
             ),
             Unreachable::NotAllowed { socket } => {
-                write!(
-                    f,
-                    "this user may not ask the gateway at {}: try again with sudo",
-                    socket.display()
-                )
+                write!(f, "this user may not ask the gateway at {}: try again with sudo", socket.display())
             }
             Unreachable::Silent { socket } => write!(
                 f,
@@ -86,10 +78,7 @@ impl std::fmt::Display for Unreachable {
                 socket.display()
             ),
             Unreachable::NoAnswer { sentence } => {
-                write!(
-                    f,
-                    "the control plane cannot tell: {sentence}; see `sterna show status`"
-                )
+                write!(f, "the control plane cannot tell: {sentence}; see `sterna show status`")
             }
         }
     }
@@ -117,32 +106,20 @@ pub fn post(socket: &Path, path: &str) -> Result<Answer> {
 }
 
 fn ask(socket: &Path, method: Method, path: &str) -> Result<Answer> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, talk(socket, method, path)).await });
-    let answer = answer.map_err(|_| Unreachable::Silent {
-        socket: socket.to_owned(),
-    })??;
+    let answer = answer.map_err(|_| Unreachable::Silent { socket: socket.to_owned() })??;
     if answer.status == StatusCode::SERVICE_UNAVAILABLE {
-        return Err(Unreachable::NoAnswer {
-            sentence: sentence(&answer.body),
-        }
-        .into());
+        return Err(Unreachable::NoAnswer { sentence: sentence(&answer.body) }.into());
     }
     Ok(answer)
 }
 
 async fn talk(socket: &Path, method: Method, path: &str) -> Result<Answer> {
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(|error| refused(error, socket))?;
+    let stream = UnixStream::connect(socket).await.map_err(|error| refused(error, socket))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", "sterna")
-        .body(Empty::<Bytes>::new())?;
+    let request =
+        Request::builder().method(method).uri(path).header("host", "sterna").body(Empty::<Bytes>::new())?;
     // Moves the bytes until the exchange is over; what goes wrong there, the exchange tells.
     tokio::spawn(connection);
     let exchange = async {
@@ -155,9 +132,7 @@ async fn talk(socket: &Path, method: Method, path: &str) -> Result<Answer> {
         let body = String::from_utf8(body.to_bytes().to_vec())?;
         anyhow::Ok(Answer { status, body })
     };
-    exchange
-        .await
-        .with_context(|| format!("the control plane at {} broke off", socket.display()))
+    exchange.await.with_context(|| format!("the control plane at {} broke off", socket.display()))
 }
 
 fn refused(error: io::Error, socket: &Path) -> anyhow::Error {
@@ -186,22 +161,12 @@ mod test {
     fn every_reason_is_one_sentence_that_says_what_to_do() {
         let socket = PathBuf::from("/run/sterna/gw-a/control.sock");
         let reasons = [
-            Unreachable::None {
-                root: "/run/sterna".into(),
-            },
-            Unreachable::Several {
-                names: vec!["a".into(), "b".into()],
-            },
-            Unreachable::NotRunning {
-                socket: socket.clone(),
-            },
-            Unreachable::NotAllowed {
-                socket: socket.clone(),
-            },
+            Unreachable::None { root: "/run/sterna".into() },
+            Unreachable::Several { names: vec!["a".into(), "b".into()] },
+            Unreachable::NotRunning { socket: socket.clone() },
+            Unreachable::NotAllowed { socket: socket.clone() },
             Unreachable::Silent { socket },
-            Unreachable::NoAnswer {
-                sentence: "no dataplane is connected".into(),
-            },
+            Unreachable::NoAnswer { sentence: "no dataplane is connected".into() },
         ];
         let texts: std::collections::BTreeSet<String> = reasons.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), reasons.len());

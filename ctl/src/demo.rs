@@ -33,30 +33,12 @@ struct Told {
 pub fn run(args: Args) -> Result<Exit> {
     let out = &mut io::stdout();
     let entry = scenario::find("demo")?;
-    let told = lab::tell(
-        entry,
-        Options {
-            negative: false,
-            keep: args.keep,
-        },
-        args.json,
-        out,
-    );
+    let told = lab::tell(entry, Options { negative: false, keep: args.keep }, args.json, out);
     if args.json {
-        return print(
-            told.map(|told| Told {
-                ok: told.ok,
-                steps: told.steps,
-            }),
-            out,
-        );
+        return print(told.map(|told| Told { ok: told.ok, steps: told.steps }), out);
     }
     let told = told?;
-    let word = if told.ok {
-        "every step held"
-    } else {
-        "NOT every step held"
-    };
+    let word = if told.ok { "every step held" } else { "NOT every step held" };
     writeln!(out, "\n{word}, {:.1} s in all", told.figures.duration_s)?;
     Ok(if told.ok { Exit::Ok } else { Exit::Found })
 }
@@ -66,18 +48,8 @@ fn print(told: Result<Told>, out: &mut dyn Write) -> Result<Exit> {
     let (told, error) = match told {
         Ok(told) => (told, None),
         Err(error) => {
-            let step = Step {
-                name: "lab".to_owned(),
-                ok: false,
-                detail: format!("{error:#}"),
-            };
-            (
-                Told {
-                    ok: false,
-                    steps: vec![step],
-                },
-                Some(error),
-            )
+            let step = Step { name: "lab".to_owned(), ok: false, detail: format!("{error:#}") };
+            (Told { ok: false, steps: vec![step] }, Some(error))
         }
     };
     writeln!(out, "{}", serde_json::to_string(&told)?)?;
@@ -103,22 +75,8 @@ mod tests {
     #[test]
     fn the_shape_is_the_one_promised() {
         let mut out = Vec::new();
-        let step = Step {
-            name: "udp".into(),
-            ok: true,
-            detail: "all came".into(),
-        };
-        assert_eq!(
-            print(
-                Ok(Told {
-                    ok: true,
-                    steps: vec![step]
-                }),
-                &mut out
-            )
-            .unwrap(),
-            Exit::Ok
-        );
+        let step = Step { name: "udp".into(), ok: true, detail: "all came".into() };
+        assert_eq!(print(Ok(Told { ok: true, steps: vec![step] }), &mut out).unwrap(), Exit::Ok);
         let text = String::from_utf8(out).unwrap();
         assert_eq!(
             text,

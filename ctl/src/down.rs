@@ -33,11 +33,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit> {
             Ok(config) => config.paths.clone(),
             Err(report) => {
                 write!(out, "{}", report.render(terminal::look()))?;
-                return Ok(if report.is_unreadable() {
-                    Exit::CannotTell
-                } else {
-                    Exit::Found
-                });
+                return Ok(if report.is_unreadable() { Exit::CannotTell } else { Exit::Found });
             }
         },
         (None, Some(name)) => Paths::of(name),
@@ -54,16 +50,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit> {
 
 /// The name of the one gateway that left something.
 fn only_one() -> Result<Option<String>> {
-    let names: BTreeSet<String> = [Paths::RUN_ROOT, Paths::PIN_ROOT]
-        .into_iter()
-        .flat_map(|root| folders(Path::new(root)))
-        .collect();
+    let names: BTreeSet<String> =
+        [Paths::RUN_ROOT, Paths::PIN_ROOT].into_iter().flat_map(|root| folders(Path::new(root))).collect();
     if names.len() > 1 {
         let names: Vec<String> = names.into_iter().collect();
-        bail!(
-            "several gateways left something: choose one with --name ({})",
-            names.join(", ")
-        );
+        bail!("several gateways left something: choose one with --name ({})", names.join(", "));
     }
     Ok(names.into_iter().next())
 }
@@ -72,39 +63,22 @@ fn clear(paths: &Paths, out: &mut dyn Write) -> Result<Exit> {
     let alive = alive(paths);
     if !alive.is_empty() {
         bail!(
-            "the {} of {} still {}: end it first (Ctrl-C in `sterna run`, or `systemctl stop`)",
+            "the {} of {} still {} first (Ctrl-C in `sterna run`, or `systemctl stop`)",
             alive.join(" and the "),
             paths.run_dir.display(),
-            if alive.len() == 1 { "runs" } else { "run" }
+            if alive.len() == 1 { "runs: end it" } else { "run: end them" }
         );
     }
     let links = remove_pins(&paths.pin_dir)?;
     let files = remove_run_files(&paths.run_dir)?;
     if links + files == 0 {
-        writeln!(
-            out,
-            "nothing to clear in {} and {}",
-            paths.run_dir.display(),
-            paths.pin_dir.display()
-        )?;
+        writeln!(out, "nothing to clear in {} and {}", paths.run_dir.display(), paths.pin_dir.display())?;
         return Ok(Exit::Ok);
     }
     if links > 0 {
-        let what = if links == 1 {
-            "1 XDP link; its port belongs"
-        } else {
-            "XDP links; their ports belong"
-        };
-        let number = if links == 1 {
-            String::new()
-        } else {
-            format!("{links} ")
-        };
-        writeln!(
-            out,
-            "released {number}{what} to the kernel again ({})",
-            paths.pin_dir.display()
-        )?;
+        let what = if links == 1 { "1 XDP link; its port belongs" } else { "XDP links; their ports belong" };
+        let number = if links == 1 { String::new() } else { format!("{links} ") };
+        writeln!(out, "released {number}{what} to the kernel again ({})", paths.pin_dir.display())?;
     }
     if files > 0 {
         let what = if files == 1 { "file" } else { "files" };
@@ -128,12 +102,8 @@ fn alive(paths: &Paths) -> Vec<&'static str> {
 /// Whether someone listens on the dataplane's socket, which has message boundaries. Saying nothing there does no harm.
 fn listens_for_packets(path: &Path) -> bool {
     let connect = || {
-        let socket = rustix::net::socket_with(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
     };
     connect().is_ok()
@@ -143,10 +113,7 @@ fn listens_for_packets(path: &Path) -> bool {
 fn remove_pins(dir: &Path) -> Result<usize> {
     let mut removed = 0;
     for path in entries(dir)? {
-        if path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("link-"))
-        {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link-")) {
             remove(&path)?;
             removed += 1;
         }
@@ -159,13 +126,8 @@ fn remove_pins(dir: &Path) -> Result<usize> {
 fn remove_run_files(dir: &Path) -> Result<usize> {
     let mut removed = 0;
     for path in entries(dir)? {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let ours = ["dataplane.", "control.", "controlplane."]
-            .iter()
-            .any(|start| name.starts_with(start));
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let ours = ["dataplane.", "control.", "controlplane."].iter().any(|start| name.starts_with(start));
         if ours && !path.is_dir() {
             remove(&path)?;
             removed += 1;
@@ -194,12 +156,7 @@ fn remove(path: &Path) -> Result<()> {
 
 fn remove_if_empty(dir: &Path) -> Result<()> {
     match fs::remove_dir(dir) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
             Ok(())
         }
         other => other.with_context(|| format!("cannot remove {}", dir.display())),
@@ -212,10 +169,7 @@ mod test {
     use std::os::unix::net::UnixListener;
 
     fn paths(root: &Path) -> Paths {
-        Paths {
-            run_dir: root.join("run"),
-            pin_dir: root.join("pins"),
-        }
+        Paths { run_dir: root.join("run"), pin_dir: root.join("pins") }
     }
 
     fn cleared(paths: &Paths) -> String {
@@ -237,10 +191,7 @@ mod test {
             fs::write(paths.pin_dir.join(link), "").unwrap();
         }
         let said = cleared(&paths);
-        assert!(
-            said.contains("released 2 XDP links") && said.contains("removed 2 files"),
-            "{said}"
-        );
+        assert!(said.contains("released 2 XDP links") && said.contains("removed 2 files"), "{said}");
         assert!(!paths.run_dir.exists() && !paths.pin_dir.exists());
         assert!(cleared(&paths).starts_with("nothing to clear"));
     }
@@ -265,11 +216,7 @@ mod test {
         let flags = SocketFlags::CLOEXEC;
         let dataplane =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
-        rustix::net::bind(
-            &dataplane,
-            &SocketAddrUnix::new(paths.dataplane_socket()).unwrap(),
-        )
-        .unwrap();
+        rustix::net::bind(&dataplane, &SocketAddrUnix::new(paths.dataplane_socket()).unwrap()).unwrap();
         rustix::net::listen(&dataplane, 1).unwrap();
         let error = clear(&paths, &mut Vec::new()).unwrap_err().to_string();
         assert!(error.contains("dataplane and the control plane"), "{error}");

@@ -46,9 +46,5 @@ pub fn conclude(outcome: anyhow::Result<Exit>) -> ExitCode {
         return Exit::Ok.into();
     }
     eprintln!("sterna: {error:#}");
-    if error.is::<Unreachable>() {
-        Exit::CannotTell.into()
-    } else {
-        Exit::Failed.into()
-    }
+    if error.is::<Unreachable>() { Exit::CannotTell.into() } else { Exit::Failed.into() }
 }

@@ -71,10 +71,7 @@ fn list(out: &mut dyn Write) -> Result<Exit> {
 
 fn run_scenario(args: &Run, out: &mut dyn Write) -> Result<Exit> {
     let entry = scenario::find(&args.name)?;
-    let options = Options {
-        negative: args.negative,
-        keep: args.keep,
-    };
+    let options = Options { negative: args.negative, keep: args.keep };
     let told = tell(entry, options, args.json, out)?;
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&told)?)?;
@@ -133,19 +130,14 @@ impl Watch for Progress<'_> {
 fn enter(args: &Enter) -> Result<Exit> {
     let namespace = lab::find_namespace(&args.host)?;
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
-    let (program, arguments) = args
-        .command
-        .split_first()
-        .map_or((&shell, [].as_slice()), |(p, a)| (p, a));
+    let (program, arguments) = args.command.split_first().map_or((&shell, [].as_slice()), |(p, a)| (p, a));
     if args.command.is_empty() {
         eprintln!("this shell is in {}; `exit` leaves it", namespace.name());
     }
     // Only the network namespace changes: files, pins and processes are the machine's own.
     namespace.enter_for_good()?;
-    let error = std::process::Command::new(program)
-        .args(arguments)
-        .env("STERNA_LAB_HOST", namespace.name())
-        .exec();
+    let error =
+        std::process::Command::new(program).args(arguments).env("STERNA_LAB_HOST", namespace.name()).exec();
     Err(error).with_context(|| format!("cannot run {}", program.to_string_lossy()))
 }
 

@@ -36,11 +36,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit> {
     if let Err(report) = sterna_config::load(&args.file) {
         write!(out, "{}", report.render(terminal::look()))?;
-        return Ok(if report.is_unreadable() {
-            Exit::CannotTell
-        } else {
-            Exit::Found
-        });
+        return Ok(if report.is_unreadable() { Exit::CannotTell } else { Exit::Found });
     }
     let folder = own_folder()?;
     // Before the children: the death of one that dies at once must be seen too.
@@ -57,11 +53,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit> {
     // The control plane first: the dataplane forwards on without it, and not the other way round.
     let (control_ended, dataplane_ended) = (control.stop(), dataplane.stop());
     let clean = control_ended? && dataplane_ended?;
-    Ok(if dead.is_none() && clean {
-        Exit::Ok
-    } else {
-        Exit::Failed
-    })
+    Ok(if dead.is_none() && clean { Exit::Ok } else { Exit::Failed })
 }
 
 /// Waits for a signal to end, or for the first plane to end, and then says which.
@@ -122,11 +114,7 @@ impl Plane {
         match self.wait()? {
             Some(status) => Ok(status.success()),
             None => {
-                eprintln!(
-                    "sterna: {} did not end within {} s: killing it",
-                    self.name,
-                    PATIENCE.as_secs()
-                );
+                eprintln!("sterna: {} did not end within {} s: killing it", self.name, PATIENCE.as_secs());
                 self.child.kill()?;
                 self.child.wait()?;
                 Ok(false)

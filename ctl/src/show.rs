@@ -96,11 +96,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit> {
     let socket = args.target.control_socket()?;
     let answer = client::get(&socket, args.noun.path(args.all))?;
     if !answer.status.is_success() {
-        bail!(
-            "the gateway refused: {} ({})",
-            client::sentence(&answer.body),
-            answer.status
-        );
+        bail!("the gateway refused: {} ({})", client::sentence(&answer.body), answer.status);
     }
     if args.json {
         writeln!(out, "{}", answer.body.trim_end())?;

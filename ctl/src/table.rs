@@ -15,10 +15,7 @@ pub const NOTHING: &str = "-";
 impl Table {
     /// A table with these headings and no rows.
     pub fn new<H: Into<String>>(heads: impl IntoIterator<Item = H>) -> Table {
-        Table {
-            heads: heads.into_iter().map(Into::into).collect(),
-            rows: Vec::new(),
-        }
+        Table { heads: heads.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
     /// Adds a row; missing cells are empty, cells without a heading are left out.
@@ -36,24 +33,12 @@ impl Table {
     fn widths(&self) -> Vec<usize> {
         let columns = 0..self.heads.len();
         let lines = || std::iter::once(&self.heads).chain(&self.rows);
-        columns
-            .map(|column| {
-                lines()
-                    .map(|line| line[column].chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect()
+        columns.map(|column| lines().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect()
     }
 
     /// Whether a column holds numbers, and only numbers, besides nothing.
     fn is_numeric(&self, column: usize) -> bool {
-        let cells = || {
-            self.rows
-                .iter()
-                .map(|row| row[column].as_str())
-                .filter(|cell| *cell != NOTHING)
-        };
+        let cells = || self.rows.iter().map(|row| row[column].as_str()).filter(|cell| *cell != NOTHING);
         cells().next().is_some() && cells().all(|cell| cell.parse::<i128>().is_ok())
     }
 }
@@ -67,11 +52,8 @@ impl fmt::Display for Table {
             for (column, cell) in line.iter().enumerate() {
                 let space = " ".repeat(widths[column] - cell.chars().count());
                 let gap = if column == 0 { "" } else { "  " };
-                let (before, after) = if numeric[column] {
-                    (space.as_str(), "")
-                } else {
-                    ("", space.as_str())
-                };
+                let (before, after) =
+                    if numeric[column] { (space.as_str(), "") } else { ("", space.as_str()) };
                 text.push_str(&format!("{gap}{before}{cell}{after}"));
             }
             writeln!(f, "{}", text.trim_end())?;
@@ -130,10 +112,7 @@ mod test {
 
     #[test]
     fn unknown_is_not_no() {
-        assert_eq!(
-            [yes(Some(true)), yes(Some(false)), yes(None)],
-            ["yes", "no", "unknown"]
-        );
+        assert_eq!([yes(Some(true)), yes(Some(false)), yes(None)], ["yes", "no", "unknown"]);
         assert_eq!(cell(None::<u8>), "-");
     }
 }

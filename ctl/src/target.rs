@@ -28,26 +28,15 @@ impl Target {
 
     fn paths(&self, root: &Path) -> Result<Paths, Unreachable> {
         if let Some(run_dir) = &self.run_dir {
-            return Ok(Paths {
-                run_dir: run_dir.clone(),
-                pin_dir: PathBuf::new(),
-            });
+            return Ok(Paths { run_dir: run_dir.clone(), pin_dir: PathBuf::new() });
         }
         if let Some(name) = &self.name {
-            return Ok(Paths {
-                run_dir: root.join(name),
-                pin_dir: PathBuf::new(),
-            });
+            return Ok(Paths { run_dir: root.join(name), pin_dir: PathBuf::new() });
         }
         let names: Vec<String> = folders(root).into_iter().collect();
         match names.as_slice() {
-            [only] => Ok(Paths {
-                run_dir: root.join(only),
-                pin_dir: PathBuf::new(),
-            }),
-            [] => Err(Unreachable::None {
-                root: root.to_owned(),
-            }),
+            [only] => Ok(Paths { run_dir: root.join(only), pin_dir: PathBuf::new() }),
+            [] => Err(Unreachable::None { root: root.to_owned() }),
             _ => Err(Unreachable::Several { names }),
         }
     }
@@ -58,13 +47,7 @@ pub fn folders(root: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     entries
         .filter(|entry| entry.path().is_dir())
-        .filter_map(|entry| {
-            entry
-                .path()
-                .file_name()
-                .and_then(OsStr::to_str)
-                .map(str::to_owned)
-        })
+        .filter_map(|entry| entry.path().file_name().and_then(OsStr::to_str).map(str::to_owned))
         .collect()
 }
 
@@ -73,10 +56,7 @@ mod test {
     use super::*;
 
     fn unnamed() -> Target {
-        Target {
-            name: None,
-            run_dir: None,
-        }
+        Target { name: None, run_dir: None }
     }
 
     #[test]
@@ -94,27 +74,15 @@ mod test {
             std::fs::create_dir(root.path().join(name)).unwrap();
         }
         let error = unnamed().paths(root.path()).unwrap_err().to_string();
-        assert!(
-            error.contains("--name") && error.contains("gw-a, gw-b"),
-            "{error}"
-        );
-        let named = Target {
-            name: Some("gw-b".to_owned()),
-            run_dir: None,
-        };
-        assert_eq!(
-            named.paths(root.path()).unwrap().run_dir,
-            root.path().join("gw-b")
-        );
+        assert!(error.contains("--name") && error.contains("gw-a, gw-b"), "{error}");
+        let named = Target { name: Some("gw-b".to_owned()), run_dir: None };
+        assert_eq!(named.paths(root.path()).unwrap().run_dir, root.path().join("gw-b"));
     }
 
     #[test]
     fn without_any_the_error_says_how_to_start_one() {
         let root = tempfile::tempdir().unwrap();
-        let error = unnamed()
-            .paths(&root.path().join("absent"))
-            .unwrap_err()
-            .to_string();
+        let error = unnamed().paths(&root.path().join("absent")).unwrap_err().to_string();
         assert!(error.contains("sterna run FILE"), "{error}");
     }
 }

@@ -89,7 +89,7 @@ fn classify<'v>(layout: &'v Layout, ingress: u16, at: usize, frame: &[u8]) -> Cl
 
 /// ICMPv6 types 133 to 137 directly behind the IPv6 header (RFC 4861).
 #[inline]
-fn is_ndisc(inner: &Inner, packet: &[u8]) -> bool {
+pub(crate) fn is_ndisc(inner: &Inner, packet: &[u8]) -> bool {
     inner.protocol == ICMPV6 && inner.family == Family::V6 && packet.get(40).is_some_and(|t| (133..=137).contains(t))
 }
 
@@ -137,12 +137,13 @@ impl Step<'_, '_> {
             Some(EidBody::Agent { port, vlan, .. } | EidBody::Served { port, vlan, .. }) => (port, vlan) == here,
             _ => false,
         };
-        if !local {
+        let inner = &head.inner;
+        let gateway = gateway(head.group, inner.family).map(addr_bytes);
+        // The gateway's address lies in a served prefix, but no host has it.
+        if !local || gateway == Some(inner.source) {
             return Verdict::Drop(DropReason::SrcNotLocal);
         }
-        let inner = &head.inner;
         let packet = &frame[head.l3..head.l3 + usize::from(inner.len)];
-        let gateway = gateway(head.group, inner.family).map(addr_bytes);
         if gateway == Some(inner.destination) {
             return self.to_gateway(head.group, inner, packet);
         }

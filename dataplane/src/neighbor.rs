@@ -105,14 +105,19 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Tells the conductor of a host, when that is news and the address is one that this port serves.
+    /// Tells the conductor of a host, when that is news and the address is one that hosts of this port may have:
+    /// not the gateway's, not one that is elsewhere, not one behind an inner router. Our own Ethernet addresses are
+    /// no host's; another gateway of this segment, which has the same anycast MAC, speaks with them too.
     fn learn(&mut self, group: &Group, vlan: Tag, eid: IpAddr, mac: Mac) {
-        if !mac.is_unicast() || is_gateway(group, eid) {
+        let port = self.ingress;
+        let ours = mac == group.mac || self.layout.port(port).is_some_and(|row| row.mac == mac);
+        if ours || !mac.is_unicast() || is_gateway(group, eid) {
             return;
         }
-        let port = self.ingress;
         let news = match self.view.longest(group.iid.get(), eid) {
-            Some(EidBody::Served { port: p, vlan: v, .. }) => (p, v) == (port, vlan),
+            Some(EidBody::Served { port: p, vlan: v, via }) => {
+                (p, v) == (port, vlan) && via.is_none_or(|router| router == eid)
+            }
             Some(EidBody::Agent { port: p, vlan: v, mac: known }) => (p, v) == (port, vlan) && known != mac,
             _ => false,
         };

@@ -7,32 +7,42 @@ use crate::state::WorkerState;
 use crate::step::{Step, Verdicts, step_packets};
 use crate::tables::View;
 use crate::verdict::DropReason;
-use arrayvec::ArrayVec;
 
 /// A question is repeated after this long (design section 5: every 500 ms).
 const REPEAT_NS: u64 = 500_000_000;
 /// Keys looked at per turn: bounds the time between two bursts.
 const KEYS_PER_TURN: usize = 64;
-/// Packets released per key and turn, so that the transmit frames of one turn suffice.
+/// Packets released per key before the next key has its turn.
 const PACKETS_PER_KEY: usize = 8;
 /// Packets released per turn: no more than fresh frames were prepared for (two each).
 const PACKETS_PER_TURN: usize = 48;
+/// Questions repeated per turn.
+const QUESTIONS_PER_TURN: usize = 64;
 
 /// One turn over the hold pool. Call it between bursts while packets wait; `view` is the newest.
-pub fn release_held(view: &View<'_>, state: &mut WorkerState) {
+///
+/// True if packets left the pool, so that another turn at once may find more: while a key has packets here, later
+/// ones queue behind them, so the pool must empty faster than it can fill.
+pub fn release_held(view: &View<'_>, state: &mut WorkerState) -> bool {
     expire(state);
     let mut keys = [HoldKey::EMPTY; KEYS_PER_TURN];
-    let count = state.hold.keys(&mut keys);
+    let mut count = state.hold.keys(&mut keys);
     let mut left = PACKETS_PER_TURN;
-    for key in &keys[..count] {
-        for _ in 0..PACKETS_PER_KEY.min(left) {
-            if !step_front(view, state, key) {
-                break;
+    while left > 0 && count > 0 {
+        let mut going = 0;
+        for at in 0..count {
+            let share = PACKETS_PER_KEY.min(left);
+            let released = (0..share).take_while(|_| step_front(view, state, &keys[at])).count();
+            left -= released;
+            if released == PACKETS_PER_KEY {
+                keys[going] = keys[at];
+                going += 1;
             }
-            left -= 1;
         }
+        count = going;
     }
     ask_again(view, state);
+    left < PACKETS_PER_TURN
 }
 
 /// Steps the oldest packet of a key again; true when it left the queue.
@@ -73,14 +83,19 @@ fn expire(state: &mut WorkerState) {
     state.tallies = tallies;
 }
 
+/// Repeats questions, some per turn; those that were due and had no turn yet keep their place in `due`.
 fn ask_again(view: &View<'_>, state: &mut WorkerState) {
-    let mut due: ArrayVec<(HoldKey, u16), KEYS_PER_TURN> = ArrayVec::new();
-    let now_ns = state.now_ns;
-    state.hold.due_repeats(now_ns, REPEAT_NS, |key, port| {
-        let _ = due.try_push((*key, port));
-    });
-    for (key, port) in due {
-        let mut step = Step { view, layout: view.layout(), state, ingress: port };
-        step.ask_again(&key, port);
+    let WorkerState { hold, due, now_ns, .. } = state;
+    if due.is_empty() {
+        // Never more keys than the pool has slots, which is the capacity of `due`.
+        hold.due_repeats(*now_ns, REPEAT_NS, |key, port| due.push((*key, port)));
+    }
+    for _ in 0..QUESTIONS_PER_TURN {
+        let Some((key, port)) = state.due.pop() else { return };
+        // Answered meanwhile: nobody waits any more.
+        if state.hold.is_waiting(&key) {
+            let mut step = Step { view, layout: view.layout(), state, ingress: port };
+            step.ask_again(&key, port);
+        }
     }
 }

@@ -2,17 +2,18 @@
 
 use crate::counters::Basic;
 use crate::decap::{self, Outer};
-use crate::eid_side::AHEAD;
+use crate::eid_side::{AHEAD, is_ndisc};
 use crate::emit::{Rewrite, Way};
 use crate::hold::Role;
 use crate::inner::{self, Inner};
-use crate::layout::Layout;
+use crate::layout::{Layout, gateway};
 use crate::route::{Stop, to_host};
 use crate::step::{Answers, Questions, Step, Verdicts, ask_both, hold_key};
 use crate::tables::{EidBody, set_has_locator};
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use sterna_shm::Group;
+use sterna_wire::addr_bytes;
 use sterna_xsk::BURST;
 
 struct Head<'v> {
@@ -48,6 +49,10 @@ fn read_head<'v>(layout: &'v Layout, at: usize, frame: &[u8]) -> Result<Head<'v>
     })?;
     if inner.is_multicast() {
         return Err(DropReason::Multicast);
+    }
+    // Neighbour discovery belongs to one link; a hop limit that survived the tunnel would let it pass for local.
+    if is_ndisc(&inner, packet) {
+        return Err(DropReason::MalformedNdisc);
     }
     Ok(Head { at, group, outer, inner })
 }
@@ -103,6 +108,12 @@ impl Step<'_, '_> {
             SourceCheck::Refused => return Verdict::Drop(DropReason::RlocSpoof),
             SourceCheck::Unknown => return self.hold(source_key, Stop::Miss, head.group, frame),
         };
+        // A gateway of the same group at another site may have an address of its own: it is answered from there
+        // too, and never asked for by ARP.
+        if gateway(head.group, inner.family).map(addr_bytes) == Some(inner.destination) {
+            let packet = &frame[head.outer.inner_at..head.outer.inner_at + usize::from(inner.len)];
+            return self.to_gateway(head.group, inner, packet);
+        }
         let key = hold_key(iid, inner.family, &inner.destination, Role::Destination);
         if self.must_queue(&key) {
             return self.hold(key, Stop::NextHop, head.group, frame);

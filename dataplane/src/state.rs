@@ -69,9 +69,9 @@ pub struct WorkerLimits {
     pub frame_bytes: usize,
 }
 
-/// Frames that one burst may need on one port: each packet may become two fragments, and each of those that came
-/// before may have been answered by an ICMP error.
-pub const FRESH: usize = 2 * BURST + 16;
+/// Frames kept ready on each port. One burst may need two per packet (fragments, or an ICMP error beside each
+/// answer), and the stock is topped up only when a burst's worth is missing.
+pub const FRESH: usize = 3 * BURST + 16;
 
 /// All state of one worker.
 pub struct WorkerState {
@@ -98,6 +98,8 @@ pub struct WorkerState {
     /// The held packet's key while one is stepped again, and whether it stays where it is.
     pub(crate) replay: Option<HoldKey>,
     pub(crate) replay_stays: bool,
+    /// Questions about held packets that are to be repeated, with the port to count them on.
+    pub(crate) due: Vec<(HoldKey, u16)>,
     /// Identification of outer IPv4 headers that may be fragmented.
     pub(crate) identification: u16,
     pub(crate) scratch: Vec<u8>,
@@ -122,6 +124,7 @@ impl WorkerState {
             now_ns: 0,
             replay: None,
             replay_stays: false,
+            due: Vec::with_capacity(limits.hold_packets),
             identification: 0,
             // Two fragments, or one echo reply.
             scratch: vec![0; 2 * limits.frame_bytes.max(2048)],

@@ -205,11 +205,22 @@ impl Worker {
         }
         self.seen_version = version;
         self.next_release_ns = self.state.now_ns + RELEASE_NS;
-        self.refresh_frames();
-        let view = self.tables.view(&mut self.reader);
-        release_held(&view, &mut self.state);
-        drop(view);
-        self.transmit();
+        // Each port adds at most a burst per turn; twice as many rounds outrun that, so that a queue drains under
+        // full load.
+        let rounds = 2 * self.ports.len() + 2;
+        for round in 0..rounds {
+            self.refresh_frames();
+            let view = self.tables.view(&mut self.reader);
+            let released = release_held(&view, &mut self.state);
+            drop(view);
+            self.transmit();
+            if !released {
+                break;
+            }
+            if round + 1 == rounds {
+                self.next_release_ns = self.state.now_ns;
+            }
+        }
         self.settle();
         self.ring_conductor();
     }
@@ -249,11 +260,11 @@ impl Worker {
 
     /// Sleeps until a port has something or the time is over. Outside the tables: nothing waits for a sleeper.
     fn sleep(&mut self, at_most_ms: u32) {
-        self.state.tallies[0].add(Basic::Sleeps, 1);
         self.settle();
         if !self.ports.iter_mut().flatten().all(Port::may_wait) {
             return;
         }
+        self.state.tallies[0].add(Basic::Sleeps, 1);
         let mut fds: ArrayVec<PollFd<'_>, MAX_PORTS> = ArrayVec::new();
         for port in self.ports.iter().flatten() {
             if let Some(fd) = port.wait_fd()

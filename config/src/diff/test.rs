@@ -16,10 +16,7 @@ fn changes(from: &str, to: &str) -> Vec<Change> {
 }
 
 fn lines(changes: &[Change]) -> Vec<String> {
-    changes
-        .iter()
-        .map(|change| format!("{} {:?} {}", change.path, change.effect, change.text))
-        .collect()
+    changes.iter().map(|change| format!("{} {:?} {}", change.path, change.effect, change.text)).collect()
 }
 
 #[test]
@@ -37,10 +34,8 @@ fn another_order_or_another_comment_changes_nothing() {
 
 #[test]
 fn a_changed_locator_is_live() {
-    let changes = changes(
-        "{ address = \"192.0.2.2\", priority = 1 }",
-        "{ address = \"192.0.2.9\", priority = 1 }",
-    );
+    let changes =
+        changes("{ address = \"192.0.2.2\", priority = 1 }", "{ address = \"192.0.2.9\", priority = 1 }");
     assert_eq!(
         lines(&changes),
         ["mapping[0].rlocs Live 192.0.2.2 priority 1 weight 100 out; 192.0.2.9 priority 1 weight 100 in"]
@@ -67,10 +62,8 @@ fn groups_and_mappings_come_and_go_live() {
 
 #[test]
 fn what_a_group_serves_changes_live() {
-    let changes = changes(
-        "[\"10.1.1.0/24\"]",
-        "[\"10.1.1.0/25\", { prefix = \"10.8.0.0/24\", via = \"10.1.1.9\" }]",
-    );
+    let changes =
+        changes("[\"10.1.1.0/24\"]", "[\"10.1.1.0/25\", { prefix = \"10.8.0.0/24\", via = \"10.1.1.9\" }]");
     assert_eq!(
         lines(&changes),
         ["group[0].eids Live 10.1.1.0/24 out; 10.1.1.0/25, 10.8.0.0/24 via 10.1.1.9 in"]
@@ -81,21 +74,9 @@ fn what_a_group_serves_changes_live() {
 fn sizes_cores_and_ports_need_a_restart() {
     for (from, to, path) in [
         ("cores = [1]", "cores = [2]", "dataplane.cores"),
-        (
-            "cores = [1]",
-            "cores = [1]\nmax_eids = 2_000_000",
-            "dataplane.max_eids",
-        ),
-        (
-            "cores = [1]",
-            "cores = [1]\npolling = \"spin\"",
-            "dataplane.polling",
-        ),
-        (
-            "name = \"wan1\"\nside = \"rloc\"",
-            "name = \"wan1\"\nside = \"rloc\"\nmtu = 1500",
-            "port[2].mtu",
-        ),
+        ("cores = [1]", "cores = [1]\nmax_eids = 2_000_000", "dataplane.max_eids"),
+        ("cores = [1]", "cores = [1]\npolling = \"spin\"", "dataplane.polling"),
+        ("name = \"wan1\"\nside = \"rloc\"", "name = \"wan1\"\nside = \"rloc\"\nmtu = 1500", "port[2].mtu"),
         ("name = \"gw-a\"", "name = \"gw-x\"", "gateway.name"),
     ] {
         let changes = changes(from, to);
@@ -107,15 +88,9 @@ fn sizes_cores_and_ports_need_a_restart() {
 
 #[test]
 fn header_rules_are_live() {
-    let changes = changes(
-        "cores = [1]",
-        "cores = [1]\nmss_clamp = false\ndscp_decap = \"pipe\"",
-    );
+    let changes = changes("cores = [1]", "cores = [1]\nmss_clamp = false\ndscp_decap = \"pipe\"");
     assert_eq!(
         lines(&changes),
-        [
-            "dataplane.mss_clamp Live true becomes false",
-            "dataplane.dscp_decap Live uniform becomes pipe"
-        ]
+        ["dataplane.mss_clamp Live true becomes false", "dataplane.dscp_decap Live uniform becomes pipe"]
     );
 }

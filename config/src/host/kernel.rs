@@ -18,15 +18,11 @@ const SYS: &str = "/sys/class/net";
 
 impl Facts for Kernel {
     fn interfaces(&self) -> Option<Vec<String>> {
-        fs::read_to_string(format!("{NET}/dev"))
-            .ok()
-            .map(|text| interfaces(&text))
+        fs::read_to_string(format!("{NET}/dev")).ok().map(|text| interfaces(&text))
     }
 
     fn interface(&self, name: &str) -> Interface {
-        let trusted = self
-            .interfaces()
-            .is_some_and(|names| sys_names() == names.into_iter().collect());
+        let trusted = self.interfaces().is_some_and(|names| sys_names() == names.into_iter().collect());
         let sys_mtu = || read_number(&format!("{SYS}/{name}/mtu")).filter(|_| trusted);
         Interface {
             mtu: read_number(&format!("/proc/sys/net/ipv6/conf/{name}/mtu")).or_else(sys_mtu),
@@ -38,19 +34,14 @@ impl Facts for Kernel {
     fn default_routes(&self) -> Vec<String> {
         let v4 = fs::read_to_string(format!("{NET}/route")).unwrap_or_default();
         let v6 = fs::read_to_string(format!("{NET}/ipv6_route")).unwrap_or_default();
-        let mut names: Vec<String> = default_v4(&v4)
-            .chain(default_v6(&v6))
-            .map(str::to_owned)
-            .collect();
+        let mut names: Vec<String> = default_v4(&v4).chain(default_v6(&v6)).map(str::to_owned).collect();
         names.sort();
         names.dedup();
         names
     }
 
     fn cores(&self) -> Option<Vec<usize>> {
-        fs::read_to_string("/sys/devices/system/cpu/online")
-            .ok()
-            .and_then(|text| cpu_list(&text))
+        fs::read_to_string("/sys/devices/system/cpu/online").ok().and_then(|text| cpu_list(&text))
     }
 }
 
@@ -65,9 +56,7 @@ fn sys_names() -> BTreeSet<String> {
 
 fn rx_queues(name: &str) -> Option<u16> {
     let entries = fs::read_dir(format!("{SYS}/{name}/queues")).ok()?.flatten();
-    let count = entries
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("rx-"))
-        .count();
+    let count = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("rx-")).count();
     count.try_into().ok().filter(|&count: &u16| count > 0)
 }
 
@@ -91,12 +80,8 @@ const REJECT: u32 = 0x200;
 fn default_v4(text: &str) -> impl Iterator<Item = &str> {
     text.lines().skip(1).filter_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        let (name, destination, flags, mask) = (
-            columns.first()?,
-            columns.get(1)?,
-            columns.get(3)?,
-            columns.get(7)?,
-        );
+        let (name, destination, flags, mask) =
+            (columns.first()?, columns.get(1)?, columns.get(3)?, columns.get(7)?);
         let usable = u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & REJECT == 0);
         (usable && *destination == "00000000" && *mask == "00000000").then_some(*name)
     })
@@ -106,12 +91,8 @@ fn default_v4(text: &str) -> impl Iterator<Item = &str> {
 fn default_v6(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        let (destination, length, flags, name) = (
-            columns.first()?,
-            columns.get(1)?,
-            columns.get(8)?,
-            columns.get(9)?,
-        );
+        let (destination, length, flags, name) =
+            (columns.first()?, columns.get(1)?, columns.get(8)?, columns.get(9)?);
         let usable = u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & REJECT == 0) && *name != "lo";
         (usable && *length == "00" && destination.bytes().all(|c| c == b'0')).then_some(*name)
     })

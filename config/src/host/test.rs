@@ -13,11 +13,7 @@ struct Made {
 
 impl Made {
     fn fitting() -> Made {
-        let plain = Interface {
-            mtu: Some(1500),
-            queues: Some(1),
-            loopback: false,
-        };
+        let plain = Interface { mtu: Some(1500), queues: Some(1), loopback: false };
         Made {
             interfaces: HashMap::from([("eth0", plain), ("eth1", plain)]),
             default: vec![],
@@ -55,10 +51,7 @@ fn found(text: &str, facts: &dyn Facts) -> Vec<(Code, String, usize)> {
     let config = crate::parse(text, "x").unwrap_or_else(|report| panic!("{report}"));
     let report = check(&config, facts).err();
     let findings = report.map(|report| report.findings).unwrap_or_default();
-    findings
-        .into_iter()
-        .map(|finding| (finding.code, finding.path, finding.line))
-        .collect()
+    findings.into_iter().map(|finding| (finding.code, finding.path, finding.line)).collect()
 }
 
 #[test]
@@ -68,13 +61,7 @@ fn a_fitting_machine_has_no_findings() {
 
 #[test]
 fn every_misfit_is_found_at_once_with_its_line() {
-    let mut facts = Made::fitting().with(
-        "eth0",
-        Interface {
-            mtu: Some(1300),
-            ..Interface::default()
-        },
-    );
+    let mut facts = Made::fitting().with("eth0", Interface { mtu: Some(1300), ..Interface::default() });
     facts.interfaces.remove("eth1");
     facts.default.push("eth0");
     facts.cores = vec![0];
@@ -82,21 +69,9 @@ fn every_misfit_is_found_at_once_with_its_line() {
     assert_eq!(
         found(FILE, &facts),
         [
-            (
-                Code::NoSuchCore,
-                "dataplane.cores[0]".to_owned(),
-                line("cores = [1]")
-            ),
-            (
-                Code::NoSuchInterface,
-                "port[0].name".to_owned(),
-                line("name = \"eth1\"")
-            ),
-            (
-                Code::DefaultRoute,
-                "port[1].name".to_owned(),
-                line("name = \"eth0\"")
-            ),
+            (Code::NoSuchCore, "dataplane.cores[0]".to_owned(), line("cores = [1]")),
+            (Code::NoSuchInterface, "port[0].name".to_owned(), line("name = \"eth1\"")),
+            (Code::DefaultRoute, "port[1].name".to_owned(), line("name = \"eth0\"")),
             (Code::HostMtu, "port[1].name".to_owned(), line("name = \"eth0\"")),
         ]
     );
@@ -113,27 +88,14 @@ fn a_shared_port_may_carry_the_default_route() {
 
 #[test]
 fn queues_must_be_as_many_as_are_served() {
-    let facts = Made::fitting().with(
-        "eth1",
-        Interface {
-            queues: Some(4),
-            ..Interface::default()
-        },
-    );
+    let facts = Made::fitting().with("eth1", Interface { queues: Some(4), ..Interface::default() });
     assert_eq!(found(FILE, &facts)[0].0, Code::HostQueues);
 }
 
 #[test]
 fn mtu_must_fit_frame_file_and_locators() {
-    let with_mtu = |name, mtu| {
-        Made::fitting().with(
-            name,
-            Interface {
-                mtu: Some(mtu),
-                ..Interface::default()
-            },
-        )
-    };
+    let with_mtu =
+        |name, mtu| Made::fitting().with(name, Interface { mtu: Some(mtu), ..Interface::default() });
     for (name, mtu, fits) in [
         ("eth0", 1316, true),
         ("eth0", 1315, false),
@@ -145,21 +107,12 @@ fn mtu_must_fit_frame_file_and_locators() {
         assert_eq!(found(FILE, &with_mtu(name, mtu)).is_empty(), fits, "{name} {mtu}");
     }
     let asked = FILE.replace("side = \"rloc\"", "side = \"rloc\"\nmtu = 1600");
-    assert_eq!(
-        found(&asked, &with_mtu("eth0", 1500)),
-        [(Code::HostMtu, "port[1].mtu".to_owned(), 18)]
-    );
+    assert_eq!(found(&asked, &with_mtu("eth0", 1500)), [(Code::HostMtu, "port[1].mtu".to_owned(), 18)]);
 }
 
 #[test]
 fn a_loopback_is_no_port() {
-    let facts = Made::fitting().with(
-        "eth1",
-        Interface {
-            loopback: true,
-            ..Interface::default()
-        },
-    );
+    let facts = Made::fitting().with("eth1", Interface { loopback: true, ..Interface::default() });
     assert_eq!(found(FILE, &facts)[0].0, Code::BadInterface);
 }
 

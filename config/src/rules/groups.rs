@@ -16,18 +16,8 @@ use crate::suggest::closest;
 pub(super) fn check(draft: &Draft, found: &Findings) {
     let groups = || draft.groups.entries.iter().map(|group| &group.value);
     let help = "each instance-ID is one group: join the two, or give one another number";
-    refuse_twins(
-        "instance-ID",
-        groups().filter_map(|group| group.iid.as_ref()),
-        help,
-        found,
-    );
-    refuse_twins(
-        "group",
-        groups().filter_map(|group| group.name.as_ref()),
-        "give one another name",
-        found,
-    );
+    refuse_twins("instance-ID", groups().filter_map(|group| group.iid.as_ref()), help, found);
+    refuse_twins("group", groups().filter_map(|group| group.name.as_ref()), "give one another name", found);
     check_tags(draft, found);
     for group in groups() {
         check_port(draft, group, found);
@@ -54,10 +44,7 @@ fn check_tags(draft: &Draft, found: &Findings) {
         }
         let text = match vlan.value {
             Some(vlan) => format!("another group has VLAN {vlan} of port {} already", port.value),
-            None => format!(
-                "another group has the untagged frames of port {} already",
-                port.value
-            ),
+            None => format!("another group has the untagged frames of port {} already", port.value),
         };
         let help = "a frame's port and VLAN tell its group: choose another port or `vlan`";
         found.push_with(Code::TagTaken, at, text, help, (first, "first here"));
@@ -76,27 +63,12 @@ fn check_port(draft: &Draft, group: &group::Draft, found: &Findings) {
     if !side.value.is_eid() {
         let text = format!("port {} faces the underlay, and a group needs agents", name.value);
         let help = "name an eid-side port, or change the port's side";
-        found.push_with(
-            Code::WrongSide,
-            &name.at,
-            text,
-            help,
-            (&side.at, "the port's side"),
-        );
+        found.push_with(Code::WrongSide, &name.at, text, help, (&side.at, "the port's side"));
     }
     if side.value == Side::Both && group.vlan.as_ref().is_some_and(|vlan| vlan.value.is_none()) {
-        let text = format!(
-            "the untagged frames of port {} belong to the underlay",
-            name.value
-        );
+        let text = format!("the untagged frames of port {} belong to the underlay", name.value);
         let help = "on a port of both sides every group has a VLAN: add `vlan = 10`";
-        found.push_with(
-            Code::TagNeeded,
-            &name.at,
-            text,
-            help,
-            (&side.at, "the port's side"),
-        );
+        found.push_with(Code::TagNeeded, &name.at, text, help, (&side.at, "the port's side"));
     }
 }
 
@@ -112,17 +84,9 @@ pub(super) fn unknown_port(draft: &Draft, name: &str, at: &At, found: &Findings)
     let help = match closest(name, &names) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None if names.is_empty() => "add a [[port]] of that name".to_owned(),
-        None => format!(
-            "add a [[port]] of that name, or use one that exists: {}",
-            names.join(", ")
-        ),
+        None => format!("add a [[port]] of that name, or use one that exists: {}", names.join(", ")),
     };
-    found.push(
-        Code::UnknownPort,
-        at,
-        format!("there is no port \"{name}\""),
-        help,
-    );
+    found.push(Code::UnknownPort, at, format!("there is no port \"{name}\""), help);
 }
 
 fn check_mac(group: &group::Draft, found: &Findings) {
@@ -130,19 +94,10 @@ fn check_mac(group: &group::Draft, found: &Findings) {
     let Some(value) = mac.value.filter(|value| !value.is_unicast()) else {
         return;
     };
-    let reason = if value.is_multicast() {
-        "a multicast address"
-    } else {
-        "all zeros"
-    };
+    let reason = if value.is_multicast() { "a multicast address" } else { "all zeros" };
     let help =
         "use a unicast address with the local bit, as in \"02:53:54:00:00:64\", or leave the field out";
-    found.push(
-        Code::BadMac,
-        &mac.at,
-        format!("the gateway's MAC {value} is {reason}"),
-        help,
-    );
+    found.push(Code::BadMac, &mac.at, format!("the gateway's MAC {value} is {reason}"), help);
 }
 
 fn check_gateways(group: &group::Draft, found: &Findings) {
@@ -151,12 +106,7 @@ fn check_gateways(group: &group::Draft, found: &Findings) {
         let (address, len) = gateway.value;
         if let Some(reason) = unreachable(address).or_else(|| not_a_host(address, len)) {
             let help = "use an address that agents can have as their default gateway";
-            found.push(
-                Code::BadGateway,
-                &gateway.at,
-                format!("gateway {address}/{len} {reason}"),
-                help,
-            );
+            found.push(Code::BadGateway, &gateway.at, format!("gateway {address}/{len} {reason}"), help);
         }
         let family = Family::of(address);
         let first = *first_of.entry(family).or_insert(&gateway.at);
@@ -233,11 +183,7 @@ fn check_on_link(group: &group::Draft, prefix: &Located<Prefix>, found: &Finding
 fn check_via(group: &group::Draft, via: &Located<IpAddr>, found: &Findings) {
     let address = via.value;
     let on_link = subnets(group).any(|subnet| subnet.contains(address));
-    let ours = group
-        .gateway
-        .entries
-        .iter()
-        .any(|gateway| gateway.value.0 == address);
+    let ours = group.gateway.entries.iter().any(|gateway| gateway.value.0 == address);
     let reason = match unreachable(address) {
         Some(reason) => reason,
         None if !on_link => "lies in no subnet of the group's gateway",
@@ -245,12 +191,7 @@ fn check_via(group: &group::Draft, via: &Located<IpAddr>, found: &Findings) {
         None => return,
     };
     let help = "name the inner router's address on the group's own link";
-    found.push(
-        Code::BadVia,
-        &via.at,
-        format!("inner router {address} {reason}"),
-        help,
-    );
+    found.push(Code::BadVia, &via.at, format!("inner router {address} {reason}"), help);
 }
 
 /// Two of `eids` may nest only where they lead to different places.
@@ -267,11 +208,7 @@ fn check_overlaps(group: &group::Draft, found: &Findings) {
             let equal = outer.prefix.value == prefix.value;
             let same_place = via(outer) == via(served);
             if equal || same_place {
-                let word = if equal {
-                    "is served twice"
-                } else {
-                    "is part of a prefix served the same way"
-                };
+                let word = if equal { "is served twice" } else { "is part of a prefix served the same way" };
                 let text = format!("{} {word}", prefix.value);
                 found.push_with(
                     Code::Overlap,
@@ -291,11 +228,7 @@ fn via(served: &ServedDraft) -> Option<IpAddr> {
 }
 
 fn subnets(group: &group::Draft) -> impl Iterator<Item = Prefix> {
-    group
-        .gateway
-        .entries
-        .iter()
-        .filter_map(|gateway| Prefix::masked(gateway.value.0, gateway.value.1).ok())
+    group.gateway.entries.iter().filter_map(|gateway| Prefix::masked(gateway.value.0, gateway.value.1).ok())
 }
 
 /// Why a prefix cannot be served; nothing when it can.

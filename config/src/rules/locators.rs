@@ -10,11 +10,7 @@ use crate::rloc;
 use crate::rules::{refuse_twins, unreachable};
 
 pub(super) fn check(draft: &Draft, found: &Findings) {
-    let addresses = draft
-        .rlocs
-        .entries
-        .iter()
-        .filter_map(|rloc| rloc.value.address.as_ref());
+    let addresses = draft.rlocs.entries.iter().filter_map(|rloc| rloc.value.address.as_ref());
     refuse_twins("locator", addresses, "leave one out", found);
     for rloc in &draft.rlocs.entries {
         check_address(&rloc.value, found);
@@ -59,13 +55,7 @@ fn check_port(draft: &Draft, rloc: &Located<rloc::Draft>, found: &Findings) {
             };
             let text = format!("port {name} faces agents, and a locator needs the underlay");
             let help = "name an rloc-side port, or change the port's side";
-            found.push_with(
-                Code::WrongSide,
-                &port.at,
-                text,
-                help,
-                (&side.at, "the port's side"),
-            );
+            found.push_with(Code::WrongSide, &port.at, text, help, (&side.at, "the port's side"));
         }
     }
 }
@@ -74,23 +64,14 @@ fn check_mtu(draft: &Draft, rloc: &rloc::Draft, found: &Findings) {
     let Some(address) = rloc.address.as_ref() else {
         return;
     };
-    let Some(port) = draft
-        .rloc_port(rloc)
-        .and_then(|index| draft.ports.entries.get(index))
-    else {
+    let Some(port) = draft.rloc_port(rloc).and_then(|index| draft.ports.entries.get(index)) else {
         return;
     };
     let Some(mtu) = &port.value.mtu else { return };
-    let Some(bytes) = mtu
-        .value
-        .filter(|&bytes| bytes < least_underlay_mtu(address.value))
-    else {
+    let Some(bytes) = mtu.value.filter(|&bytes| bytes < least_underlay_mtu(address.value)) else {
         return;
     };
-    let text = format!(
-        "an underlay of {bytes} bytes cannot carry IPv6 from locator {}",
-        address.value
-    );
+    let text = format!("an underlay of {bytes} bytes cannot carry IPv6 from locator {}", address.value);
     let help = too_small(address.value);
     found.push_with(Code::SmallMtu, &mtu.at, text, help, (&address.at, "this locator"));
 }

@@ -22,17 +22,8 @@ pub(super) fn check(draft: &Draft, found: &Findings) {
         for rloc in &mapping.rlocs.entries {
             context.check_locator(&rloc.value, found);
         }
-        let addresses = mapping
-            .rlocs
-            .entries
-            .iter()
-            .filter_map(|rloc| rloc.value.address.as_ref());
-        refuse_twins(
-            "locator",
-            addresses,
-            "a locator stands once in a mapping: leave one out",
-            found,
-        );
+        let addresses = mapping.rlocs.entries.iter().filter_map(|rloc| rloc.value.address.as_ref());
+        refuse_twins("locator", addresses, "a locator stands once in a mapping: leave one out", found);
         check_shares(mapping, found);
     }
 }
@@ -52,24 +43,14 @@ struct Context<'a> {
 impl<'a> Context<'a> {
     fn of(draft: &'a Draft) -> Context<'a> {
         let groups = &draft.groups.entries;
-        let iids = groups
-            .iter()
-            .map(|group| group.value.iid.as_ref().map(|iid| iid.value))
-            .collect();
-        let served = groups
-            .iter()
-            .filter_map(|group| Some((group.value.iid.as_ref()?.value, &group.value.eids)));
+        let iids = groups.iter().map(|group| group.value.iid.as_ref().map(|iid| iid.value)).collect();
+        let served =
+            groups.iter().filter_map(|group| Some((group.value.iid.as_ref()?.value, &group.value.eids)));
         let served = served.flat_map(|(iid, eids)| {
-            eids.entries
-                .iter()
-                .map(move |served| ((iid, served.value.prefix.value), &served.value.prefix.at))
+            eids.entries.iter().map(move |served| ((iid, served.value.prefix.value), &served.value.prefix.at))
         });
-        let own: Option<Vec<&Located<IpAddr>>> = draft
-            .rlocs
-            .entries
-            .iter()
-            .map(|rloc| rloc.value.address.as_ref())
-            .collect();
+        let own: Option<Vec<&Located<IpAddr>>> =
+            draft.rlocs.entries.iter().map(|rloc| rloc.value.address.as_ref()).collect();
         Context {
             iids: Some(iids).filter(|_| draft.groups.whole).flatten(),
             served: served.collect(),
@@ -94,16 +75,8 @@ impl<'a> Context<'a> {
             return;
         }
         let known: Vec<String> = iids.iter().take(8).map(Iid::to_string).collect();
-        let help = format!(
-            "add the [[group]], or use an instance-ID that exists: {}",
-            known.join(", ")
-        );
-        found.push(
-            Code::UnknownGroup,
-            &iid.at,
-            format!("no group has instance-ID {}", iid.value),
-            help,
-        );
+        let help = format!("add the [[group]], or use an instance-ID that exists: {}", known.join(", "));
+        found.push(Code::UnknownGroup, &iid.at, format!("no group has instance-ID {}", iid.value), help);
     }
 
     fn check_eid(
@@ -145,23 +118,10 @@ impl<'a> Context<'a> {
                 "a locator is an address that we reach the far gateway by",
             );
         } else if let Some(own) = self.own.get(&address.value) {
-            let text = format!(
-                "locator {} is our own, so the mapping would lead back here",
-                address.value
-            );
+            let text = format!("locator {} is our own, so the mapping would lead back here", address.value);
             let help = "name the far gateway's locator; what is served here stands in the group's `eids`";
-            found.push_with(
-                Code::OwnLocator,
-                &address.at,
-                text,
-                help,
-                (own, "our own locator"),
-            );
-        } else if self
-            .families
-            .as_ref()
-            .is_some_and(|families| !families.contains(&family))
-        {
+            found.push_with(Code::OwnLocator, &address.at, text, help, (own, "our own locator"));
+        } else if self.families.as_ref().is_some_and(|families| !families.contains(&family)) {
             let text = format!(
                 "locator {} is {family}, and we have no {family} locator to send from",
                 address.value
@@ -169,18 +129,9 @@ impl<'a> Context<'a> {
             let help = format!("add an [[rloc]] with an {family} address");
             found.push(Code::NoLocalFamily, &address.at, text, help);
         }
-        if let Some(knob) = rloc
-            .udp_checksum
-            .as_ref()
-            .filter(|knob| knob.value && family == Family::V4)
-        {
+        if let Some(knob) = rloc.udp_checksum.as_ref().filter(|knob| knob.value && family == Family::V4) {
             let help = "take it out: over IPv4 the outer UDP checksum is always zero (RFC 9300 section 5.3)";
-            found.push(
-                Code::NeedlessChecksum,
-                &knob.at,
-                "`udp_checksum` is for IPv6 locators",
-                help,
-            );
+            found.push(Code::NeedlessChecksum, &knob.at, "`udp_checksum` is for IPv6 locators", help);
         }
     }
 }
@@ -202,12 +153,7 @@ fn check_shares(mapping: &mapping::Draft, found: &Findings) {
     }
     if shares.is_empty() {
         let text = "every locator has priority 255, which is never used for sending";
-        found.push(
-            Code::NoUsableLocator,
-            &rlocs.at,
-            text,
-            "give at least one a priority from 0 to 254",
-        );
+        found.push(Code::NoUsableLocator, &rlocs.at, text, "give at least one a priority from 0 to 254");
     }
     for (priority, _) in shares.into_iter().filter(|&(_, share)| share == 0) {
         let text = format!("every locator of priority {priority} has weight 0, so none would get a packet");

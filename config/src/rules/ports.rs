@@ -10,29 +10,16 @@ use crate::{Paths, Side};
 const SOCKET_PATH_MAX: usize = 107;
 
 pub(super) fn check(draft: &Draft, found: &Findings) {
-    let names = draft
-        .ports
-        .entries
-        .iter()
-        .filter_map(|port| port.value.name.as_ref());
-    refuse_twins(
-        "port",
-        names,
-        "one interface is one port; for both sides write side = \"both\"",
-        found,
-    );
+    let names = draft.ports.entries.iter().filter_map(|port| port.value.name.as_ref());
+    refuse_twins("port", names, "one interface is one port; for both sides write side = \"both\"", found);
     check_sides(draft, found);
     check_queues(draft, found);
     check_run_dir(draft, found);
 }
 
 fn check_sides(draft: &Draft, found: &Findings) {
-    let sides: Option<Vec<Side>> = draft
-        .ports
-        .entries
-        .iter()
-        .map(|port| port.value.side.as_ref().map(|side| side.value))
-        .collect();
+    let sides: Option<Vec<Side>> =
+        draft.ports.entries.iter().map(|port| port.value.side.as_ref().map(|side| side.value)).collect();
     let Some(sides) = sides.filter(|sides| draft.ports.whole && !sides.is_empty()) else {
         return;
     };
@@ -42,12 +29,7 @@ fn check_sides(draft: &Draft, found: &Findings) {
     }
     if !sides.iter().any(|side| side.is_rloc()) {
         let help = "add a [[port]] with side = \"rloc\" for the interface that leads to the underlay";
-        found.push(
-            Code::NoPortOfSide,
-            &draft.ports.at,
-            "no port faces the underlay",
-            help,
-        );
+        found.push(Code::NoPortOfSide, &draft.ports.at, "no port faces the underlay", help);
     }
 }
 
@@ -74,10 +56,7 @@ fn check_run_dir(draft: &Draft, found: &Findings) {
         return;
     };
     let Some(given) = &run_dir.value else { return };
-    let paths = Paths {
-        run_dir: given.clone(),
-        pin_dir: given.clone(),
-    };
+    let paths = Paths { run_dir: given.clone(), pin_dir: given.clone() };
     let len = paths.dataplane_socket().as_os_str().len();
     if len > SOCKET_PATH_MAX {
         let text = format!(

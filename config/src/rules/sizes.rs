@@ -29,12 +29,7 @@ fn check_ring(key: &str, ring: Option<&Located<u32>>, found: &Findings) {
     };
     let (below, above) = (ring.value.next_power_of_two() / 2, ring.value.next_power_of_two());
     let text = format!("`{key}` must be a power of two, not {}", ring.value);
-    found.push(
-        Code::NotPowerOfTwo,
-        &ring.at,
-        text,
-        format!("write {below} or {above}"),
-    );
+    found.push(Code::NotPowerOfTwo, &ring.at, text, format!("write {below} or {above}"));
 }
 
 /// The fill ring is twice the receive ring; with both it and the transmit ring full, as many frames again must be
@@ -63,24 +58,11 @@ fn check_eids(draft: &Draft, found: &Findings) {
     let Some(max) = &draft.dataplane.max_eids else {
         return;
     };
-    let served: usize = draft
-        .groups
-        .entries
-        .iter()
-        .map(|group| group.value.eids.entries.len())
-        .sum();
+    let served: usize = draft.groups.entries.iter().map(|group| group.value.eids.entries.len()).sum();
     let entries = served + draft.mappings.entries.len();
     if entries > max.value {
-        let text = format!(
-            "the file has {entries} EID-prefixes and the table holds {}",
-            max.value
-        );
-        found.push(
-            Code::TableTooSmall,
-            &max.at,
-            text,
-            format!("raise `max_eids` well above {entries}"),
-        );
+        let text = format!("the file has {entries} EID-prefixes and the table holds {}", max.value);
+        found.push(Code::TableTooSmall, &max.at, text, format!("raise `max_eids` well above {entries}"));
     }
 }
 
@@ -96,28 +78,12 @@ fn check_sets(draft: &Draft, found: &Findings) {
         .mappings
         .entries
         .iter()
-        .map(|mapping| {
-            mapping
-                .value
-                .rlocs
-                .entries
-                .iter()
-                .map(|rloc| key(&rloc.value))
-                .collect()
-        })
+        .map(|mapping| mapping.value.rlocs.entries.iter().map(|rloc| key(&rloc.value)).collect())
         .collect();
     if sets.len() > max.value {
-        let text = format!(
-            "the file has {} different locator sets and the table holds {}",
-            sets.len(),
-            max.value
-        );
-        found.push(
-            Code::TableTooSmall,
-            &max.at,
-            text,
-            format!("raise `max_sets` well above {}", sets.len()),
-        );
+        let text =
+            format!("the file has {} different locator sets and the table holds {}", sets.len(), max.value);
+        found.push(Code::TableTooSmall, &max.at, text, format!("raise `max_sets` well above {}", sets.len()));
     }
 }
 

@@ -69,9 +69,6 @@ mod test {
     #[test]
     fn spans_have_two_units() {
         let spans: Vec<String> = [0, 59, 60, 3599, 3600, 90_000].into_iter().map(span).collect();
-        assert_eq!(
-            spans,
-            ["0 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min", "1 d 1 h"]
-        );
+        assert_eq!(spans, ["0 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min", "1 d 1 h"]);
     }
 }

@@ -34,30 +34,18 @@ struct Balance {
 /// One column per port, over all workers (the JSON has them one by one), and the balance.
 pub fn table(body: &Body, all: bool) -> String {
     let ports = by_port(&body.scopes);
-    let names: BTreeSet<&str> = ports
-        .iter()
-        .flat_map(|(_, counters)| counters.keys().copied())
-        .collect();
+    let names: BTreeSet<&str> = ports.iter().flat_map(|(_, counters)| counters.keys().copied()).collect();
     let heads = ports.iter().map(|(head, _)| head.clone());
     let mut table = Table::new(["COUNTER".to_owned()].into_iter().chain(heads));
     for name in names {
-        let values: Vec<u64> = ports
-            .iter()
-            .map(|(_, counters)| counters.get(name).copied().unwrap_or_default())
-            .collect();
+        let values: Vec<u64> =
+            ports.iter().map(|(_, counters)| counters.get(name).copied().unwrap_or_default()).collect();
         if all || values.iter().any(|&value| value > 0) {
-            table.row(
-                [name.to_owned()]
-                    .into_iter()
-                    .chain(values.iter().map(u64::to_string)),
-            );
+            table.row([name.to_owned()].into_iter().chain(values.iter().map(u64::to_string)));
         }
     }
-    let counted = if table.is_empty() {
-        "nothing has been counted yet\n".to_owned()
-    } else {
-        table.to_string()
-    };
+    let counted =
+        if table.is_empty() { "nothing has been counted yet\n".to_owned() } else { table.to_string() };
     format!("{counted}\n{}\n", sentence(&body.balance))
 }
 
@@ -82,15 +70,7 @@ fn by_port(scopes: &[Scope]) -> Vec<(String, BTreeMap<&str, u64>)> {
 }
 
 fn sentence(balance: &Balance) -> String {
-    let Balance {
-        rx,
-        made,
-        tx,
-        punted,
-        held,
-        dropped,
-        error,
-    } = balance;
+    let Balance { rx, made, tx, punted, held, dropped, error } = balance;
     let sum = format!("rx {rx} + made {made} = tx {tx} + punted {punted} + held {held} + dropped {dropped}");
     match error {
         0 => format!("balance holds: {sum}"),

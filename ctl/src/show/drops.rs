@@ -20,21 +20,10 @@ pub fn table(rows: &[Row]) -> String {
         return "no packet was dropped\n".to_owned();
     }
     let mut sorted: Vec<&Row> = rows.iter().collect();
-    sorted.sort_by_key(|row| {
-        (
-            std::cmp::Reverse(row.count),
-            row.reason.as_str(),
-            row.port.as_str(),
-        )
-    });
+    sorted.sort_by_key(|row| (std::cmp::Reverse(row.count), row.reason.as_str(), row.port.as_str()));
     let mut table = Table::new(["REASON", "PORT", "COUNT", "MEANS"]);
     for row in sorted {
-        table.row([
-            row.reason.clone(),
-            row.port.clone(),
-            row.count.to_string(),
-            row.help.clone(),
-        ]);
+        table.row([row.reason.clone(), row.port.clone(), row.count.to_string(), row.help.clone()]);
     }
     table.to_string()
 }

@@ -50,21 +50,14 @@ fn whither(row: &Row) -> String {
         return row.locators.iter().map(locator).collect::<Vec<_>>().join(", ");
     }
     if let Some(action) = &row.action {
-        let expires = row
-            .expires_s
-            .map(|seconds| format!(" for {seconds} s"))
-            .unwrap_or_default();
+        let expires = row.expires_s.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
         return format!("{action}{expires}");
     }
     let Some(port) = &row.port else {
         return NOTHING.to_owned();
     };
     let vlan = row.vlan.map(|vlan| format!(" vlan {vlan}")).unwrap_or_default();
-    let via = row
-        .via
-        .as_ref()
-        .map(|via| format!(" via {via}"))
-        .unwrap_or_default();
+    let via = row.via.as_ref().map(|via| format!(" via {via}")).unwrap_or_default();
     format!("{port}{vlan}{via}")
 }
 

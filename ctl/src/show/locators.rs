@@ -19,16 +19,7 @@ pub struct Row {
 
 /// The text for people.
 pub fn table(rows: &[Row]) -> String {
-    let mut table = Table::new([
-        "LOCATOR",
-        "FROM",
-        "REACHABLE",
-        "NEXT HOP",
-        "MAC",
-        "PORT",
-        "MTU",
-        "WHY",
-    ]);
+    let mut table = Table::new(["LOCATOR", "FROM", "REACHABLE", "NEXT HOP", "MAC", "PORT", "MTU", "WHY"]);
     for row in rows {
         table.row([
             row.address.clone(),

@@ -41,11 +41,7 @@ fn carries(row: &Row) -> String {
     let locators = row.rlocs.iter().map(|address| format!("locator {address}"));
     let groups = row.groups.iter().map(|iid| format!("group {iid}"));
     let all: Vec<String> = locators.chain(groups).collect();
-    if all.is_empty() {
-        NOTHING.to_owned()
-    } else {
-        all.join(", ")
-    }
+    if all.is_empty() { NOTHING.to_owned() } else { all.join(", ") }
 }
 
 #[cfg(test)]

@@ -35,19 +35,9 @@ pub fn text(body: &Body) -> (String, Exit) {
         None => ("not connected; start it or look at its log".to_owned(), false),
         Some(dataplane) => describe(dataplane),
     };
-    let generation = body
-        .generation
-        .map(|number| format!(" (generation {number})"))
-        .unwrap_or_default();
-    let tables = if body.synced {
-        "in step with the file"
-    } else {
-        "being brought up"
-    };
-    let eids = body
-        .eids
-        .map(|count| format!(", {count} EIDs"))
-        .unwrap_or_default();
+    let generation = body.generation.map(|number| format!(" (generation {number})")).unwrap_or_default();
+    let tables = if body.synced { "in step with the file" } else { "being brought up" };
+    let eids = body.eids.map(|count| format!(", {count} EIDs")).unwrap_or_default();
     let mut text = format!("gateway    {}\n", body.gateway);
     text += &format!("dataplane  {dataplane}\n");
     text += &format!("tables     {tables}{generation}{eids}\n");

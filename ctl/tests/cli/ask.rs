@@ -11,10 +11,7 @@ use crate::{stderr, stdout, sterna};
 /// Answers one request at `control.sock` and tells its first line.
 fn answer_once(run_dir: &Path, status: &str, body: &str) -> Receiver<String> {
     let listener = UnixListener::bind(run_dir.join("control.sock")).unwrap();
-    let reply = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let reply = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let (tell, told) = channel();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
@@ -25,11 +22,7 @@ fn answer_once(run_dir: &Path, status: &str, body: &str) -> Receiver<String> {
             request.extend_from_slice(&bytes[..len]);
         }
         stream.write_all(reply.as_bytes()).unwrap();
-        let line = String::from_utf8_lossy(&request)
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
         tell.send(line).unwrap();
     });
     told
@@ -62,17 +55,11 @@ fn show_prints_a_table_or_the_answer_untouched() {
 fn without_a_gateway_the_status_is_3_and_the_sentence_says_what_to_do() {
     let run_dir = tempfile::tempdir().unwrap();
     let dir = run_dir.path().to_str().unwrap();
-    for arguments in [
-        &["show", "eids", "--run-dir", dir][..],
-        &["apply", "--run-dir", dir],
-    ] {
+    for arguments in [&["show", "eids", "--run-dir", dir][..], &["apply", "--run-dir", dir]] {
         let output = sterna(arguments);
         assert_eq!(output.status.code(), Some(3));
         let told = stderr(&output);
-        assert!(
-            told.contains("no control plane listens at") && told.contains("sterna run FILE"),
-            "{told}"
-        );
+        assert!(told.contains("no control plane listens at") && told.contains("sterna run FILE"), "{told}");
         assert_eq!(told.lines().count(), 1, "{told}");
     }
 }
@@ -89,18 +76,11 @@ fn a_socket_left_by_a_killed_gateway_is_as_good_as_none() {
 #[test]
 fn a_control_plane_without_a_dataplane_cannot_tell() {
     let run_dir = tempfile::tempdir().unwrap();
-    let _asked = answer_once(
-        run_dir.path(),
-        "503 Service Unavailable",
-        r#"{"error":"no dataplane is connected"}"#,
-    );
+    let _asked =
+        answer_once(run_dir.path(), "503 Service Unavailable", r#"{"error":"no dataplane is connected"}"#);
     let output = sterna(&["show", "counters", "--run-dir", run_dir.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(
-        stderr(&output).contains("no dataplane is connected"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("no dataplane is connected"), "{}", stderr(&output));
 }
 
 #[test]
@@ -122,10 +102,7 @@ fn apply_prints_changes_or_findings() {
     let output = sterna(&["apply", "--run-dir", dir]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(asked.recv().unwrap(), "POST /v1/apply HTTP/1.1");
-    assert_eq!(
-        stdout(&output),
-        "applied, 1 changed:\n  group[0].eids: 10.1.3.0/24 in\n"
-    );
+    assert_eq!(stdout(&output), "applied, 1 changed:\n  group[0].eids: 10.1.3.0/24 in\n");
 
     std::fs::remove_file(run_dir.path().join("control.sock")).unwrap();
     let body = r#"{"findings":[{"code":"STERNA-R001","path":"dataplane.cores","line":0,"column":0,

@@ -20,10 +20,7 @@ fn a_wrong_file_is_told_whole_with_status_1() {
     let output = sterna(&["check", &config_file("tests/bad/everything_wrong.toml")]);
     assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
-    assert!(
-        text.contains("did you mean `mtu`?") && text.contains("22 findings in"),
-        "{text}"
-    );
+    assert!(text.contains("did you mean `mtu`?") && text.contains("22 findings in"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours although nobody looks");
 }
 

@@ -10,11 +10,7 @@ use std::process::{Command, Output};
 
 /// The program under test.
 fn sterna(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sterna"))
-        .args(arguments)
-        .env("NO_COLOR", "1")
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_sterna")).args(arguments).env("NO_COLOR", "1").output().unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -27,12 +23,7 @@ fn stderr(output: &Output) -> String {
 
 /// A file of the config crate.
 fn config_file(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../config")
-        .join(name)
-        .to_str()
-        .unwrap()
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name).to_str().unwrap().to_owned()
 }
 
 #[test]
@@ -43,21 +34,14 @@ fn wrong_arguments_are_told_with_status_2() {
         (&["check"], "<FILE>"),
         (&["show"], "<NOUN>"),
         (&["show", "eid"], "'eids'"),
-        (
-            &["show", "eids", "--name", "a", "--run-dir", "/b"],
-            "cannot be used with",
-        ),
+        (&["show", "eids", "--name", "a", "--run-dir", "/b"], "cannot be used with"),
         (&["lab"], "Usage: sterna lab"),
         (&["lab", "run"], "<NAME>"),
         (&["down", "extra"], "unexpected argument"),
     ] {
         let output = sterna(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(
-            stderr(&output).contains(told),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
+        assert!(stderr(&output).contains(told), "{arguments:?}: {}", stderr(&output));
     }
 }
 
@@ -65,16 +49,7 @@ fn wrong_arguments_are_told_with_status_2() {
 fn help_names_every_verb_and_the_exit_statuses() {
     let output = sterna(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
-    for word in [
-        "check",
-        "apply",
-        "show",
-        "run",
-        "down",
-        "lab",
-        "demo",
-        "Exit status",
-    ] {
+    for word in ["check", "apply", "show", "run", "down", "lab", "demo", "Exit status"] {
         assert!(stdout(&output).contains(word), "{word}");
     }
 }

@@ -15,16 +15,10 @@ const DYING: &str = "tests/cli/planes/dying.sh";
 /// A folder with a copy of the program and these planes.
 fn folder(dataplane: Option<&str>, control: Option<&str>) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    install(
-        Path::new(env!("CARGO_BIN_EXE_sterna")),
-        &folder.path().join("sterna"),
-    );
+    install(Path::new(env!("CARGO_BIN_EXE_sterna")), &folder.path().join("sterna"));
     for (name, script) in [("sterna-dataplane", dataplane), ("sterna-controlplane", control)] {
         if let Some(script) = script {
-            install(
-                &Path::new(env!("CARGO_MANIFEST_DIR")).join(script),
-                &folder.path().join(name),
-            );
+            install(&Path::new(env!("CARGO_MANIFEST_DIR")).join(script), &folder.path().join(name));
         }
     }
     folder
@@ -33,23 +27,13 @@ fn folder(dataplane: Option<&str>, control: Option<&str>) -> TempDir {
 /// Copies a program. Another process does it: a file that we had open for writing ourselves could be open for writing
 /// still in a child of another test, and then not be run.
 fn install(from: &Path, to: &Path) {
-    let status = Command::new("install")
-        .args(["-m", "755"])
-        .arg(from)
-        .arg(to)
-        .status()
-        .unwrap();
+    let status = Command::new("install").args(["-m", "755"]).arg(from).arg(to).status().unwrap();
     assert!(status.success());
 }
 
 fn start(folder: &Path) -> Child {
     Command::new(folder.join("sterna"))
-        .args([
-            "run",
-            &config_file("examples/single-gateway.toml"),
-            "--run-dir",
-            "/tmp/x",
-        ])
+        .args(["run", &config_file("examples/single-gateway.toml"), "--run-dir", "/tmp/x"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -71,10 +55,7 @@ fn wait_for_lines(folder: &Path, count: usize) {
 
 /// Sends a signal to a process that the test started.
 fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill")
-        .args([name, &child.id().to_string()])
-        .status()
-        .unwrap();
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
 
@@ -92,19 +73,9 @@ fn a_signal_ends_the_control_plane_first_and_then_the_dataplane() {
         let output = ended(child);
         assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
         let lines = log(folder.path());
-        assert_eq!(
-            lines[2..],
-            ["sterna-controlplane ends", "sterna-dataplane ends"],
-            "{name}"
-        );
-        let arguments = format!(
-            "--config {} --run-dir /tmp/x",
-            config_file("examples/single-gateway.toml")
-        );
-        assert!(
-            lines[..2].iter().all(|line| line.ends_with(&arguments)),
-            "{lines:?}"
-        );
+        assert_eq!(lines[2..], ["sterna-controlplane ends", "sterna-dataplane ends"], "{name}");
+        let arguments = format!("--config {} --run-dir /tmp/x", config_file("examples/single-gateway.toml"));
+        assert!(lines[..2].iter().all(|line| line.ends_with(&arguments)), "{lines:?}");
     }
 }
 
@@ -137,11 +108,7 @@ fn a_missing_plane_is_named_and_nothing_is_left_running() {
     let half = folder(Some(WELL), None);
     let output = ended(start(half.path()));
     assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("there is no sterna-controlplane"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("there is no sterna-controlplane"), "{}", stderr(&output));
     // The dataplane may have been ended before or after its script set its trap; it is gone in either case.
     let lines = log(half.path());
     std::thread::sleep(Duration::from_millis(100));

@@ -22,11 +22,7 @@ pub fn feed(program: &str, arguments: &[&str], input: &str) -> Result<String> {
     let mut child = Command::new(program)
         .args(arguments)
         .env("LC_ALL", "C")
-        .stdin(if input.is_empty() {
-            Stdio::null()
-        } else {
-            Stdio::piped()
-        })
+        .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // Ctrl-C on the terminal is for the lab alone; it ends its children in order.
@@ -45,10 +41,7 @@ pub fn feed(program: &str, arguments: &[&str], input: &str) -> Result<String> {
     if stderr.is_empty() {
         stderr = done.status.to_string();
     }
-    Err(LabError::Command {
-        command: format!("{program} {}", arguments.join(" ")),
-        stderr,
-    })
+    Err(LabError::Command { command: format!("{program} {}", arguments.join(" ")), stderr })
 }
 
 /// The error for a program that could not be started.
@@ -59,9 +52,6 @@ pub fn not_started(program: &str, source: std::io::Error) -> LabError {
             cure: crate::requirements::package_of(program).to_owned(),
         }
     } else {
-        LabError::Io {
-            what: format!("starting `{program}`"),
-            source,
-        }
+        LabError::Io { what: format!("starting `{program}`"), source }
     }
 }

@@ -82,18 +82,13 @@ impl LabId {
     pub fn take(_lock: &LabLock) -> Result<Self> {
         let mut number = 1;
         loop {
-            let id = Self {
-                name: format!("a{number}"),
-            };
+            let id = Self { name: format!("a{number}") };
             let folder = id.folder();
             match fs::create_dir(&folder) {
                 Ok(()) => return Ok(id),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
                 Err(source) => {
-                    return Err(LabError::Io {
-                        what: format!("making {}", folder.display()),
-                        source,
-                    });
+                    return Err(LabError::Io { what: format!("making {}", folder.display()), source });
                 }
             }
         }
@@ -124,10 +119,7 @@ impl LabLock {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => Ok(Some(())),
                 Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-                Err(errno) => Err(LabError::Io {
-                    what: "locking the lab".to_owned(),
-                    source: errno.into(),
-                }),
+                Err(errno) => Err(LabError::Io { what: "locking the lab".to_owned(), source: errno.into() }),
             }
         })?;
         Ok(Self { _file: file })

@@ -20,11 +20,7 @@ pub fn install() -> Result<()> {
         return Ok(());
     }
     let flag = Arc::new(AtomicBool::new(false));
-    for signal in [
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-        signal_hook::consts::SIGHUP,
-    ] {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(LabError::io("catching signals"))?;
     }
     // A second caller that raced us registered its own flag; both are set by a signal, one is read.
@@ -42,11 +38,7 @@ pub fn requested() -> bool {
 /// # Errors
 /// [`LabError::Interrupted`].
 pub fn check() -> Result<()> {
-    if requested() {
-        Err(LabError::Interrupted)
-    } else {
-        Ok(())
-    }
+    if requested() { Err(LabError::Interrupted) } else { Ok(()) }
 }
 
 /// Sleeps, but ends early with an error on Ctrl-C.

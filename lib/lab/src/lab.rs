@@ -62,14 +62,8 @@ impl Lab {
         let lock = LabLock::acquire()?;
         clear_the_dead()?;
         let id = LabId::take(&lock)?;
-        let mut lab = Self {
-            id,
-            gateways: Vec::new(),
-            witness: None,
-            kept: false,
-            is_down: false,
-            _lock: lock,
-        };
+        let mut lab =
+            Self { id, gateways: Vec::new(), witness: None, kept: false, is_down: false, _lock: lock };
         two_sites::wiring(&lab.id, forwarding).make(&lab.id)?;
         let known = [GROUPS[0], GROUPS[1], TAGGED_GROUP];
         lab.witness = Some(Witness::start(&lab.namespace(CORE), &lab.id.folder(), &known)?);
@@ -173,12 +167,7 @@ impl Lab {
         if LabId::all().is_empty() {
             requirements::unmount_bpf_fs();
         }
-        Ok(Teardown {
-            politely,
-            xdp_left,
-            pins_left,
-            leftovers: Leftovers::of(&self.id),
-        })
+        Ok(Teardown { politely, xdp_left, pins_left, leftovers: Leftovers::of(&self.id) })
     }
 }
 
@@ -227,24 +216,15 @@ pub fn down_all() -> Result<(Leftovers, Leftovers)> {
 pub fn find_namespace(name: &str) -> Result<Namespace> {
     let all = Namespace::all_with_prefix(crate::identity::PREFIX);
     let matches = |namespace: &&Namespace| {
-        namespace.name() == name
-            || namespace
-                .name()
-                .rsplit('-')
-                .next()
-                .is_some_and(|short| short == name)
+        namespace.name() == name || namespace.name().rsplit('-').next().is_some_and(|short| short == name)
     };
     // The newest lab is the one meant when several are up.
-    all.iter()
-        .rev()
-        .find(matches)
-        .cloned()
-        .ok_or_else(|| crate::error::LabError::UnknownHost {
-            name: name.to_owned(),
-            known: if all.is_empty() {
-                "none, no lab is up (`sterna demo --keep` leaves one)".to_owned()
-            } else {
-                all.iter().map(Namespace::name).collect::<Vec<_>>().join(" ")
-            },
-        })
+    all.iter().rev().find(matches).cloned().ok_or_else(|| crate::error::LabError::UnknownHost {
+        name: name.to_owned(),
+        known: if all.is_empty() {
+            "none, no lab is up (`sterna demo --keep` leaves one)".to_owned()
+        } else {
+            all.iter().map(Namespace::name).collect::<Vec<_>>().join(" ")
+        },
+    })
 }

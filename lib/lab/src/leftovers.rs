@@ -45,11 +45,7 @@ impl Leftovers {
             namespaces: namespaces.iter().map(|n| n.name().to_owned()).collect(),
             processes,
             pins: pins_with_prefix(prefix),
-            folders: if folder.exists() {
-                vec![folder.to_owned()]
-            } else {
-                Vec::new()
-            },
+            folders: if folder.exists() { vec![folder.to_owned()] } else { Vec::new() },
         }
     }
 
@@ -99,10 +95,9 @@ fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(crate::error::LabError::Io {
-            what: format!("removing {}", path.display()),
-            source,
-        }),
+        Err(source) => {
+            Err(crate::error::LabError::Io { what: format!("removing {}", path.display()), source })
+        }
     }
 }
 
@@ -124,11 +119,7 @@ fn processes_naming(folder: &Path) -> Vec<i32> {
     let own = std::process::id();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(id) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();

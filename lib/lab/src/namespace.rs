@@ -80,10 +80,7 @@ impl Namespace {
         let file =
             File::open(self.path()).map_err(LabError::io(format!("opening namespace {}", self.name)))?;
         rustix::thread::move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map_err(
-            |errno| LabError::Io {
-                what: format!("entering namespace {}", self.name),
-                source: errno.into(),
-            },
+            |errno| LabError::Io { what: format!("entering namespace {}", self.name), source: errno.into() },
         )
     }
 
@@ -97,9 +94,7 @@ impl Namespace {
                 .name(format!("in {}", self.name))
                 .spawn_scoped(scope, || self.enter_for_good().map(|()| work()))
                 .map_err(LabError::io("starting a thread"))?;
-            inside
-                .join()
-                .unwrap_or_else(|panic| Err(LabError::Panicked(panic_text(&*panic))))
+            inside.join().unwrap_or_else(|panic| Err(LabError::Panicked(panic_text(&*panic))))
         })
     }
 

@@ -22,7 +22,7 @@ pub struct Step {
 /// The figures of a scenario. Packets, unless the name says otherwise.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Figures {
-    /// Meant to be sent by the lab's own streams.
+    /// Meant to be sent by the lab's own streams; a TCP transfer counts as one.
     pub offered: u64,
     /// Arrived, each counted once.
     pub delivered: u64,
@@ -60,6 +60,13 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Adds a TCP transfer: one that was offered, and delivered if it is whole.
+    pub fn add_transfer(&mut self, whole: bool) {
+        self.offered += 1;
+        self.delivered += u64::from(whole);
+        self.lost += u64::from(!whole);
+    }
+
     /// Adds the account of a stream.
     pub fn add(&mut self, tally: &Tally) {
         self.offered += tally.offered;
@@ -121,11 +128,7 @@ impl fmt::Display for Table {
         let lines = || std::iter::once(&self.header).chain(&self.rows);
         let widths: Vec<usize> = (0..self.header.len())
             .map(|column| {
-                lines()
-                    .filter_map(|line| line.get(column))
-                    .map(|cell| cell.len())
-                    .max()
-                    .unwrap_or(0)
+                lines().filter_map(|line| line.get(column)).map(|cell| cell.len()).max().unwrap_or(0)
             })
             .collect();
         writeln!(f, "  {}", self.title)?;
@@ -171,10 +174,7 @@ mod tests {
 
     #[test]
     fn figures_are_one_flat_object() {
-        let mut figures = Figures {
-            lost: 3,
-            ..Figures::default()
-        };
+        let mut figures = Figures { lost: 3, ..Figures::default() };
         figures.more.insert("mbit_s", 940.into());
         let json = serde_json::to_value(&figures).unwrap();
         assert_eq!(json["lost"], 3);

@@ -144,12 +144,10 @@ pub struct Options {
 /// # Errors
 /// [`LabError::UnknownScenario`] with the names there are.
 pub fn find(name: &str) -> Result<&'static Entry> {
-    ALL.iter()
-        .find(|entry| entry.name == name)
-        .ok_or_else(|| LabError::UnknownScenario {
-            name: name.to_owned(),
-            known: ALL.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
-        })
+    ALL.iter().find(|entry| entry.name == name).ok_or_else(|| LabError::UnknownScenario {
+        name: name.to_owned(),
+        known: ALL.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
+    })
 }
 
 /// Builds a lab, runs a scenario in it, settles the accounts, takes the lab down.
@@ -171,12 +169,7 @@ pub fn run(entry: &Entry, options: Options, watch: &mut dyn Watch) -> Result<Sce
         start.elapsed().as_millis()
     ));
     let mut run = Run::new(lab, options.negative, watch);
-    for (name, work) in entry
-        .steps
-        .iter()
-        .copied()
-        .chain([("accounts", accounting::settle as _)])
-    {
+    for (name, work) in entry.steps.iter().copied().chain([("accounts", accounting::settle as _)]) {
         run.step(name, work);
         if interrupt::requested() {
             // Dropping the run takes the lab down.
@@ -189,11 +182,7 @@ pub fn run(entry: &Entry, options: Options, watch: &mut dyn Watch) -> Result<Sce
 }
 
 fn not_built(entry: &Entry, options: Options, error: &LabError, watch: &mut dyn Watch) -> Scenario {
-    let step = Step {
-        name: "lab".to_owned(),
-        ok: false,
-        detail: error.to_string(),
-    };
+    let step = Step { name: "lab".to_owned(), ok: false, detail: error.to_string() };
     watch.step(&step);
     Scenario {
         scenario: entry.name.to_owned(),

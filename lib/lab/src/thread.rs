@@ -12,10 +12,7 @@ pub fn start<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(LabError::io("starting a thread"))
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(LabError::io("starting a thread"))
 }
 
 /// Waits for a thread's result.
@@ -23,9 +20,7 @@ pub fn start<T: Send + 'static>(
 /// # Errors
 /// [`LabError::Panicked`] with what the panic said.
 pub fn join<T>(thread: JoinHandle<T>) -> Result<T> {
-    thread
-        .join()
-        .map_err(|panic| LabError::Panicked(panic_text(&*panic)))
+    thread.join().map_err(|panic| LabError::Panicked(panic_text(&*panic)))
 }
 
 /// What a panic said.

@@ -118,10 +118,7 @@ impl Host {
 
     /// All eight.
     pub fn all() -> Vec<Self> {
-        Site::BOTH
-            .iter()
-            .flat_map(|site| (1..=4).map(|number| Self::new(*site, number)))
-            .collect()
+        Site::BOTH.iter().flat_map(|site| (1..=4).map(|number| Self::new(*site, number))).collect()
     }
 
     /// Short name of its namespace.
@@ -235,11 +232,7 @@ pub fn wiring(id: &LabId, forwarding: Forwarding) -> Wiring {
     let mut wiring = Wiring::default();
     wiring.namespace(CORE, Role::Router);
     for site in Site::BOTH {
-        let role = if forwarding == Forwarding::Sterna {
-            Role::Gateway
-        } else {
-            Role::Router
-        };
+        let role = if forwarding == Forwarding::Sterna { Role::Gateway } else { Role::Router };
         wiring.namespace(&site.gateway(), role);
         wiring.namespace(&site.lan(), Role::Lan);
         underlay_links(&mut wiring, id, site);
@@ -261,10 +254,7 @@ fn underlay_links(wiring: &mut Wiring, id: &LabId, site: Site) {
         wiring.veth(id, end(&gateway, &port), end(CORE, &core_port), UNDERLAY_MTU);
         for family in Family::BOTH {
             let length = underlay_length(family);
-            wiring.ip(
-                &gateway,
-                format!("addr add {}/{length} dev {port}", rloc(site, link, family)),
-            );
+            wiring.ip(&gateway, format!("addr add {}/{length} dev {port}", rloc(site, link, family)));
             let via = core_address(site, link, family);
             wiring.ip(CORE, format!("addr add {via}/{length} dev {core_port}"));
         }
@@ -281,14 +271,10 @@ fn underlay_links(wiring: &mut Wiring, id: &LabId, site: Site) {
 
 fn network(address: IpAddr, length: u8) -> String {
     match address {
-        IpAddr::V4(v4) => format!(
-            "{}/{length}",
-            Ipv4Addr::from(u32::from(v4) & (u32::MAX << (32 - length)))
-        ),
-        IpAddr::V6(v6) => format!(
-            "{}/{length}",
-            Ipv6Addr::from(u128::from(v6) & (u128::MAX << (128 - length)))
-        ),
+        IpAddr::V4(v4) => format!("{}/{length}", Ipv4Addr::from(u32::from(v4) & (u32::MAX << (32 - length)))),
+        IpAddr::V6(v6) => {
+            format!("{}/{length}", Ipv6Addr::from(u128::from(v6) & (u128::MAX << (128 - length))))
+        }
     }
 }
 
@@ -297,10 +283,7 @@ fn lan(wiring: &mut Wiring, id: &LabId, site: Site, iid: u32) {
     let port = format!("eid{iid}");
     let to_gateway = format!("gw{iid}");
     wiring.veth(id, end(&site.gateway(), &port), end(&lan, &to_gateway), EID_MTU);
-    let hosts: Vec<Host> = Host::all()
-        .into_iter()
-        .filter(|h| h.site == site && h.iid() == iid)
-        .collect();
+    let hosts: Vec<Host> = Host::all().into_iter().filter(|h| h.site == site && h.iid() == iid).collect();
     for host in &hosts {
         wiring.namespace(&host.name(), Role::Host);
         wiring.veth(id, end(&host.name(), "eth0"), end(&lan, &host.name()), EID_MTU);
@@ -317,17 +300,10 @@ fn host_addresses(wiring: &mut Wiring, host: Host) {
     for inner in Family::BOTH {
         let (gateway, group_length) = anycast_gateway(inner);
         let own_length = if inner == Family::V4 { 32 } else { 128 };
-        let length = if host.knows_only_the_gateway() {
-            own_length
-        } else {
-            group_length
-        };
+        let length = if host.knows_only_the_gateway() { own_length } else { group_length };
         for outer in Family::BOTH {
             let nodad = if inner == Family::V6 { " nodad" } else { "" };
-            wiring.ip(
-                &name,
-                format!("addr add {}/{length} dev eth0{nodad}", host.eid(inner, outer)),
-            );
+            wiring.ip(&name, format!("addr add {}/{length} dev eth0{nodad}", host.eid(inner, outer)));
         }
         wiring.ip(&name, format!("route add default via {gateway} dev eth0 onlink"));
     }
@@ -344,16 +320,11 @@ fn kernel_routes(wiring: &mut Wiring) {
             for outer in Family::BOTH {
                 let far = eid_prefix(site.other(), inner, outer);
                 let near = eid_prefix(site, inner, outer);
-                wiring.ip(
-                    &gateway,
-                    format!("route add {far} via {} dev rloc0", core_address(site, 0, inner)),
-                );
+                wiring
+                    .ip(&gateway, format!("route add {far} via {} dev rloc0", core_address(site, 0, inner)));
                 wiring.ip(&gateway, format!("route add {near} dev eid100"));
                 let port = format!("{gateway}-0");
-                wiring.ip(
-                    CORE,
-                    format!("route add {near} via {} dev {port}", rloc(site, 0, inner)),
-                );
+                wiring.ip(CORE, format!("route add {near} via {} dev {port}", rloc(site, 0, inner)));
             }
         }
     }

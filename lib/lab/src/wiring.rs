@@ -63,18 +63,14 @@ impl Wiring {
             id.namespace(b.namespace),
         ));
         for side in [a, b] {
-            self.ends
-                .push((side.namespace.to_owned(), side.interface.to_owned()));
+            self.ends.push((side.namespace.to_owned(), side.interface.to_owned()));
             self.ip(side.namespace, format!("link set {} up", side.interface));
         }
     }
 
     /// Adds a bridge that learns and floods, without spanning tree or multicast snooping.
     pub fn bridge(&mut self, namespace: &str, name: &str, ports: &[&str]) {
-        self.ip(
-            namespace,
-            format!("link add {name} type bridge stp_state 0 mcast_snooping 0"),
-        );
+        self.ip(namespace, format!("link add {name} type bridge stp_state 0 mcast_snooping 0"));
         for port in ports {
             self.ip(namespace, format!("link set {port} master {name}"));
         }
@@ -83,10 +79,7 @@ impl Wiring {
 
     /// Adds an `ip` command that runs inside a namespace after its links exist.
     pub fn ip(&mut self, namespace: &str, command: impl Into<String>) {
-        self.inside
-            .entry(namespace.to_owned())
-            .or_default()
-            .push(command.into());
+        self.inside.entry(namespace.to_owned()).or_default().push(command.into());
     }
 
     /// Makes it all.
@@ -110,17 +103,9 @@ impl Wiring {
             if *role == Role::Gateway {
                 namespace.sysctls(&silent_ports(&interfaces))?;
             }
-            namespace.run(|| {
-                interfaces
-                    .iter()
-                    .try_for_each(|interface| plain_frames(interface))
-            })??;
+            namespace.run(|| interfaces.iter().try_for_each(|interface| plain_frames(interface)))??;
             if let Some(commands) = self.inside.get(short) {
-                command::feed(
-                    "ip",
-                    &["-n", namespace.name(), "-batch", "-"],
-                    &commands.join("\n"),
-                )?;
+                command::feed("ip", &["-n", namespace.name(), "-batch", "-"], &commands.join("\n"))?;
             }
         }
         Ok(())
@@ -208,18 +193,13 @@ pub struct InterfaceCounters {
 pub fn interface_counters(namespace: &Namespace) -> Result<BTreeMap<String, InterfaceCounters>> {
     // Not /proc/net: that is the main thread's view, and only this thread is inside.
     let path = "/proc/thread-self/net/dev";
-    let text = namespace
-        .run(|| std::fs::read_to_string(path))?
-        .map_err(LabError::io(path))?;
+    let text = namespace.run(|| std::fs::read_to_string(path))?.map_err(LabError::io(path))?;
     Ok(text.lines().filter_map(parse_interface).collect())
 }
 
 fn parse_interface(line: &str) -> Option<(String, InterfaceCounters)> {
     let (name, rest) = line.split_once(':')?;
-    let columns: Vec<u64> = rest
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    let columns: Vec<u64> = rest.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     Some((
         name.trim().to_owned(),
         InterfaceCounters {
@@ -242,12 +222,7 @@ mod tests {
         assert_eq!(name, "eth0");
         assert_eq!(
             counters,
-            InterfaceCounters {
-                rx_packets: 16,
-                rx_dropped: 3,
-                tx_packets: 17,
-                tx_dropped: 5
-            }
+            InterfaceCounters { rx_packets: 16, rx_dropped: 3, tx_packets: 17, tx_dropped: 5 }
         );
         assert_eq!(parse_interface("Inter-|   Receive"), None);
     }

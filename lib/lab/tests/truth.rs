@@ -1,5 +1,7 @@
 //! The lab measures truly: with the kernel forwarding in the gateways' place it sees nothing where nothing is
 //! wrong, and counts exactly what was done wrong on purpose. Needs root; says SKIP where it cannot run.
+// Also outside the test functions themselves, in what they share.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -57,11 +59,7 @@ fn ask(lab: &Lab, family: Family, via: Via, group: u32, count: u64) -> Tally {
 fn an_unimpaired_network_is_perfect_and_the_witness_counts_every_packet() {
     let Some(mut lab) = kernel_lab() else { return };
     let received_by_kernel = |lab: &Lab| -> u64 {
-        interface_counters(&lab.namespace(CORE))
-            .unwrap()
-            .values()
-            .map(|c| c.rx_packets)
-            .sum()
+        interface_counters(&lab.namespace(CORE)).unwrap().values().map(|c| c.rx_packets).sum()
     };
     let before = received_by_kernel(&lab);
     for family in Family::BOTH {
@@ -79,10 +77,7 @@ fn an_unimpaired_network_is_perfect_and_the_witness_counts_every_packet() {
         port: 5001,
         bytes: 20_000_000,
     };
-    let done = Transfer::start(&lab.host(A1), &lab.host(B1), plan)
-        .unwrap()
-        .finish()
-        .unwrap();
+    let done = Transfer::start(&lab.host(A1), &lab.host(B1), plan).unwrap().finish().unwrap();
     assert!(done.matches() && done.received == 20_000_000, "{done:?}");
 
     let plan = StreamPlan {
@@ -94,28 +89,16 @@ fn an_unimpaired_network_is_perfect_and_the_witness_counts_every_packet() {
         count: 5000,
         size: 1000,
     };
-    let (tally, took) = Stream::start(&lab.host(A1), &lab.host(B1), plan)
-        .unwrap()
-        .finish()
-        .unwrap();
+    let (tally, took) = Stream::start(&lab.host(A1), &lab.host(B1), plan).unwrap().finish().unwrap();
     assert!(tally.is_perfect(), "{tally}");
-    assert!(
-        (Duration::from_millis(950)..Duration::from_millis(1500)).contains(&took),
-        "{took:?}"
-    );
+    assert!((Duration::from_millis(950)..Duration::from_millis(1500)).contains(&took), "{took:?}");
 
     lab.witness().unwrap().settle().unwrap();
-    let kernel: u64 = interface_counters(&lab.namespace(CORE))
-        .unwrap()
-        .values()
-        .map(|c| c.rx_packets)
-        .sum();
+    let kernel = received_by_kernel(&lab) - before;
     let testimony = lab.testify().unwrap().unwrap();
-    // The kernel's own count of what came in may only be ahead by talk that came after the capture's end.
-    assert!(
-        kernel.abs_diff(testimony.sightings.frames) < 10,
-        "{kernel} {testimony:?}"
-    );
+    // Links that have just come up talk a little between the witness's start and our first reading.
+    let talk = testimony.sightings.neighbour;
+    assert!(kernel.abs_diff(testimony.sightings.frames) <= talk, "{kernel} {testimony:?}");
     let verdict = judge(&testimony).unwrap();
     assert!(verdict.judged > 1000, "{verdict:?}");
     assert_eq!((verdict.lisp, verdict.malformed), (0, 0));
@@ -133,42 +116,18 @@ fn every_fault_is_counted_exactly_and_by_its_name() {
     let tally = impaired(Impairment::default());
     assert!(tally.is_perfect(), "{tally}");
 
-    let tally = impaired(Impairment {
-        lose_every: 10,
-        ..Impairment::default()
-    });
-    assert_eq!(
-        (tally.offered, tally.delivered, tally.lost),
-        (200, 180, 20),
-        "{tally}"
-    );
+    let tally = impaired(Impairment { lose_every: 10, ..Impairment::default() });
+    assert_eq!((tally.offered, tally.delivered, tally.lost), (200, 180, 20), "{tally}");
 
-    let tally = impaired(Impairment {
-        repeat_every: 20,
-        ..Impairment::default()
-    });
+    let tally = impaired(Impairment { repeat_every: 20, ..Impairment::default() });
     assert_eq!((tally.delivered, tally.duplicated), (200, 10), "{tally}");
 
-    let tally = impaired(Impairment {
-        swap_every: 50,
-        ..Impairment::default()
-    });
+    let tally = impaired(Impairment { swap_every: 50, ..Impairment::default() });
     // The one that is kept back last has nobody after it to be answered first.
-    assert_eq!(
-        (tally.delivered, tally.reordered, tally.lost),
-        (199, 3, 1),
-        "{tally}"
-    );
+    assert_eq!((tally.delivered, tally.reordered, tally.lost), (199, 3, 1), "{tally}");
 
-    let tally = impaired(Impairment {
-        change_every: 40,
-        ..Impairment::default()
-    });
-    assert_eq!(
-        (tally.delivered, tally.corrupted, tally.lost),
-        (195, 5, 5),
-        "{tally}"
-    );
+    let tally = impaired(Impairment { change_every: 40, ..Impairment::default() });
+    assert_eq!((tally.delivered, tally.corrupted, tally.lost), (195, 5, 5), "{tally}");
     assert_clean(&lab.down().unwrap());
 }
 
@@ -196,17 +155,9 @@ fn the_witness_and_tshark_notice_what_is_not_right_lisp() {
     let Some(mut lab) = kernel_lab() else { return };
     let target = SocketAddr::new(B1.eid(Family::V4, Family::V4), 4341);
     let source = SocketAddr::new(A1.eid(Family::V4, Family::V4), 0);
-    let socket = lab
-        .host(A1)
-        .run(|| std::net::UdpSocket::bind(source))
-        .unwrap()
-        .unwrap();
+    let socket = lab.host(A1).run(|| std::net::UdpSocket::bind(source)).unwrap().unwrap();
     // Group 200's header around nothing that is a packet; no instance-ID; and a header cut short.
-    let headers: [&[u8]; 3] = [
-        &[8, 0, 0, 0, 0, 0, 200, 0, 0x45],
-        &[0, 0, 0, 0, 0, 0, 200, 0],
-        &[8, 0, 0],
-    ];
+    let headers: [&[u8]; 3] = [&[8, 0, 0, 0, 0, 0, 200, 0, 0x45], &[0, 0, 0, 0, 0, 0, 200, 0], &[8, 0, 0]];
     for header in headers {
         socket.send_to(header, target).unwrap();
     }
@@ -229,12 +180,7 @@ fn tagged_agents_hear_each_other_by_the_tag_alone() {
     };
     // On one bridge, without a gateway: each takes the other for it.
     let agent = |host: Host, other: Host, tag| {
-        let plan = TaggedPlan {
-            address: address(host),
-            gateway: address(other),
-            tag,
-            group: 300,
-        };
+        let plan = TaggedPlan { address: address(host), gateway: address(other), tag, group: 300 };
         TaggedAgent::start(&lab.host(host), plan).unwrap()
     };
     let one = agent(A1, A2, 30);
@@ -246,10 +192,7 @@ fn tagged_agents_hear_each_other_by_the_tag_alone() {
     let other = agent(A2, A1, 30);
     let tally = one.ping(address(A2), 500, 100).unwrap();
     assert!(tally.is_perfect(), "{tally}");
-    assert_eq!(
-        (other.answered(), one.mistagged(), other.mistagged()),
-        (100, 0, 0)
-    );
+    assert_eq!((other.answered(), one.mistagged(), other.mistagged()), (100, 0, 0));
     drop((one, other));
     assert_clean(&lab.down().unwrap());
 }

@@ -37,14 +37,9 @@ fn question(number: u32) -> Question {
 /// Uniformly random numbers below `bound`, the same in every run.
 fn random(round: usize, bound: u32) -> Vec<u32> {
     let draw = |at: usize| {
-        fold_multiply(
-            (round * BURSTS * BURST + at) as u64 ^ 0x9e37_79b9_7f4a_7c15,
-            0xd1b5_4a32_d192_ed03,
-        )
+        fold_multiply((round * BURSTS * BURST + at) as u64 ^ 0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03)
     };
-    (0..BURSTS * BURST)
-        .map(|at| ((draw(at) >> 32) * u64::from(bound) >> 32) as u32)
-        .collect()
+    (0..BURSTS * BURST).map(|at| ((draw(at) >> 32) * u64::from(bound) >> 32) as u32).collect()
 }
 
 /// Clocks of each burst of one round. `expected` is the prefix length every answer must have; 0 for none.
@@ -92,10 +87,7 @@ fn measure(entries: u32) {
     let start = clocks_fenced();
     for number in 0..entries {
         writer
-            .insert(
-                EidKey::host(instance(number), Ipv4Addr::from(address(number)).into()),
-                [1; 4],
-            )
+            .insert(EidKey::host(instance(number), Ipv4Addr::from(address(number)).into()), [1; 4])
             .unwrap();
     }
     let insert = (clocks_fenced() - start) as f64 / f64::from(entries);
@@ -123,20 +115,13 @@ fn measure_lengths(entries: u32) {
     let iid = Iid::new(1).unwrap();
     for number in 0..entries {
         let eid = Ipv4Addr::from(number << 8);
-        writer
-            .insert(
-                EidKey::prefix(iid, Prefix::masked(eid.into(), len(number)).unwrap()),
-                [1; 4],
-            )
-            .unwrap();
+        writer.insert(EidKey::prefix(iid, Prefix::masked(eid.into(), len(number)).unwrap()), [1; 4]).unwrap();
     }
     println!("{entries} entries of 8 prefix lengths");
     let rounds = (0..ROUNDS).map(|index| {
         let numbers = random(index, entries);
-        let questions: Vec<Question> = numbers
-            .iter()
-            .map(|number| Question::v4(1, (number << 8).to_be_bytes()))
-            .collect();
+        let questions: Vec<Question> =
+            numbers.iter().map(|number| Question::v4(1, (number << 8).to_be_bytes())).collect();
         round(&table, &mut worker, &questions, |at| len(numbers[at]))
     });
     report("longest match, uniform", rounds);
@@ -155,15 +140,8 @@ fn overhead(table: &EidReader<Value>, worker: &mut Reader) -> Vec<u64> {
 }
 
 fn main() {
-    let given: Vec<u32> = std::env::args()
-        .skip(1)
-        .filter_map(|entries| entries.parse().ok())
-        .collect();
-    let sizes = if given.is_empty() {
-        vec![4_096, 1_000_000, 10_000_000]
-    } else {
-        given
-    };
+    let given: Vec<u32> = std::env::args().skip(1).filter_map(|entries| entries.parse().ok()).collect();
+    let sizes = if given.is_empty() { vec![4_096, 1_000_000, 10_000_000] } else { given };
     println!("clocks per lookup, bursts of {BURST}: median (10 % - 90 %) over the bursts");
     sizes.iter().for_each(|entries| measure(*entries));
     measure_lengths(4_096);

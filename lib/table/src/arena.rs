@@ -30,10 +30,7 @@ unsafe impl<T: Send + Sync> Sync for Cell<T> {}
 // SAFETY: zero bytes are valid for `MaybeUninit` and for an integer; `T` is never dropped.
 unsafe impl<T: Copy> Blank for Cell<T> {
     fn blank() -> Self {
-        Cell {
-            content: UnsafeCell::new(MaybeUninit::zeroed()),
-            link: UnsafeCell::new(0),
-        }
+        Cell { content: UnsafeCell::new(MaybeUninit::zeroed()), link: UnsafeCell::new(0) }
     }
 }
 
@@ -47,8 +44,7 @@ impl<T: Copy> Cell<T> {
     pub(crate) unsafe fn get(&self) -> &T {
         // SAFETY: by the contract the cell is live or waits for us: initialised by `put`, which happened before
         // the index was published, and not written until reclaimed.
-        self.content
-            .with(|content| unsafe { (*content).assume_init_ref() })
+        self.content.with(|content| unsafe { (*content).assume_init_ref() })
     }
 }
 
@@ -97,8 +93,7 @@ impl<T: Copy> Arena<T> {
         let index = self.take()?;
         let cell = &self.cells[index as usize];
         // SAFETY: `take` gave a cell that no reader can reach: never published, or reclaimed after all had passed.
-        cell.content
-            .with_mut(|content| unsafe { (*content).write(value) });
+        cell.content.with_mut(|content| unsafe { (*content).write(value) });
         Some(index)
     }
 
@@ -108,15 +103,7 @@ impl<T: Copy> Arena<T> {
     /// `index` came from `put`, is not retired yet, and its publication has been overwritten: who enters after
     /// this cannot find it.
     pub(crate) unsafe fn retire(&mut self, index: u32) {
-        append(
-            &self.cells,
-            &mut self.open,
-            List {
-                first: index,
-                last: index,
-                len: 1,
-            },
-        );
+        append(&self.cells, &mut self.open, List { first: index, last: index, len: 1 });
     }
 
     /// Makes every waiting cell usable that all readers have passed. Constant time.
@@ -178,9 +165,7 @@ fn append<T: Copy>(cells: &Fixed<Cell<T>>, list: &mut List, tail: List) {
         return;
     }
     // SAFETY: links are touched by the one writer only, which holds its arena's lists mutably here.
-    cells[list.last as usize]
-        .link
-        .with_mut(|link| unsafe { *link = tail.first });
+    cells[list.last as usize].link.with_mut(|link| unsafe { *link = tail.first });
     list.last = tail.last;
     list.len += tail.len;
 }
@@ -236,10 +221,6 @@ mod tests {
                 unsafe { arena.retire(index) };
             }
         }
-        assert!(
-            arena.fresh < 200,
-            "warm cells are used before fresh ones: {}",
-            arena.fresh
-        );
+        assert!(arena.fresh < 200, "warm cells are used before fresh ones: {}", arena.fresh);
     }
 }

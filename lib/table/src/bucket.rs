@@ -1,7 +1,7 @@
 //! A bucket: one cache line that says where eight entries are, and whether looking further makes sense.
 
 use crate::memory::Blank;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, Side, Writing};
 use sterna_cpu::match_tags;
 
 /// Entries per bucket.
@@ -54,40 +54,37 @@ fn pack(tags: [u16; WAYS]) -> [u64; 2] {
 
 impl Bucket {
     #[inline(always)]
-    fn tags(&self) -> [u16; WAYS] {
-        unpack([
-            self.tags[0].load(Ordering::Relaxed),
-            self.tags[1].load(Ordering::Relaxed),
-        ])
+    fn tags<S: Side>(&self) -> [u16; WAYS] {
+        unpack([S::load_u64(&self.tags[0]), S::load_u64(&self.tags[1])])
     }
 
     /// Which ways carry this tag, as a bit mask.
     #[inline(always)]
-    pub(crate) fn matching(&self, tag: u16) -> u8 {
-        match_tags(&self.tags(), tag)
+    pub(crate) fn matching<S: Side>(&self, tag: u16) -> u8 {
+        match_tags(&self.tags::<S>(), tag)
     }
 
     /// The entry index in a way, 0 for none.
     #[inline(always)]
-    pub(crate) fn entry(&self, way: usize) -> u32 {
+    pub(crate) fn entry<S: Side>(&self, way: usize) -> u32 {
         // Acquire: pairs with the Release in `set_entry`; the entry it names is completely written.
-        self.entries[way % WAYS].load(Ordering::Acquire)
+        S::load_acquire(&self.entries[way % WAYS])
     }
 
     /// Whether some entry that hashes here, or before, lies further on.
     #[inline(always)]
-    pub(crate) fn overflows(&self) -> bool {
-        self.passed.load(Ordering::Relaxed) != 0
+    pub(crate) fn overflows<S: Side>(&self) -> bool {
+        S::load_u32(&self.passed) != 0
     }
 
     /// The entries of this bucket, in no order; for the writer.
     pub(crate) fn occupied(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..WAYS).map(|way| self.entry(way)).filter(|entry| *entry != 0)
+        (0..WAYS).map(|way| self.entry::<Writing>(way)).filter(|entry| *entry != 0)
     }
 
     /// A way without an entry; for the writer.
     pub(crate) fn vacant(&self) -> Option<usize> {
-        self.tags().iter().position(|tag| *tag == VACANT)
+        self.tags::<Writing>().iter().position(|tag| *tag == VACANT)
     }
 
     /// Publishes an entry in a vacant way.
@@ -109,7 +106,7 @@ impl Bucket {
     }
 
     fn set_tag(&self, way: usize, tag: u16) {
-        let mut tags = self.tags();
+        let mut tags = self.tags::<Writing>();
         tags[way % WAYS] = tag;
         let word = way % WAYS / (WAYS / 2);
         self.tags[word].store(pack(tags)[word], Ordering::Relaxed);
@@ -117,16 +114,12 @@ impl Bucket {
 
     /// Counts an entry that lies further on; before it is published there.
     pub(crate) fn pass(&self) {
-        self.passed
-            .store(self.passed.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.passed.store(Writing::load_u32(&self.passed) + 1, Ordering::Relaxed);
     }
 
     /// Takes such an entry back; after it was unlinked there.
     pub(crate) fn unpass(&self) {
-        self.passed.store(
-            self.passed.load(Ordering::Relaxed).saturating_sub(1),
-            Ordering::Relaxed,
-        );
+        self.passed.store(Writing::load_u32(&self.passed).saturating_sub(1), Ordering::Relaxed);
     }
 }
 
@@ -154,14 +147,14 @@ mod tests {
         }
         assert_eq!(bucket.vacant(), None);
         assert_eq!(
-            (bucket.matching(100), bucket.matching(101), bucket.matching(7)),
+            (bucket.matching::<Writing>(100), bucket.matching::<Writing>(101), bucket.matching::<Writing>(7)),
             (0x55, 0xaa, 0)
         );
         bucket.set_entry(3, 77);
         assert_eq!(bucket.occupied().collect::<Vec<u32>>(), [1, 2, 3, 77, 5, 6, 7, 8]);
         bucket.vacate(3);
         assert_eq!(
-            (bucket.vacant(), bucket.matching(101), bucket.entry(3)),
+            (bucket.vacant(), bucket.matching::<Writing>(101), bucket.entry::<Writing>(3)),
             (Some(3), 0xa2, 0)
         );
     }
@@ -172,8 +165,8 @@ mod tests {
         bucket.pass();
         bucket.pass();
         bucket.unpass();
-        assert!(bucket.overflows());
+        assert!(bucket.overflows::<Writing>());
         bucket.unpass();
-        assert!(!bucket.overflows());
+        assert!(!bucket.overflows::<Writing>());
     }
 }

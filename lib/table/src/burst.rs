@@ -12,6 +12,7 @@ use crate::eid::Shared;
 use crate::eid_reader::Found;
 use crate::key::{EidKey, Question, Secret, spread};
 use crate::lengths::{Lengths, Remaining};
+use crate::sync::Reading;
 use std::mem::MaybeUninit;
 use sterna_cpu::prefetch_slice_index;
 
@@ -42,10 +43,7 @@ struct Numbers {
 }
 
 impl Numbers {
-    const NONE: Numbers = Numbers {
-        list: [0; BURST],
-        len: 0,
-    };
+    const NONE: Numbers = Numbers { list: [0; BURST], len: 0 };
 }
 
 /// One burst on its way through the passes.
@@ -69,13 +67,7 @@ impl<'q, 'f, 'g, V: Copy> Passes<'q, 'f, 'g, V> {
         found: &'f mut [Option<Found<'g, V>>],
     ) -> Passes<'q, 'f, 'g, V> {
         guard.check(&shared.domain);
-        Passes {
-            shared,
-            questions,
-            found,
-            asked: Numbers::NONE,
-            likely: Numbers::NONE,
-        }
+        Passes { shared, questions, found, asked: Numbers::NONE, likely: Numbers::NONE }
     }
 
     /// Answers by longest prefix.
@@ -105,11 +97,8 @@ impl<'q, 'f, 'g, V: Copy> Passes<'q, 'f, 'g, V> {
         let (mut count, mut asked) = (0, 0);
         // No question has realm 0.
         let (mut realm, mut longest, mut rest) = (0, None, Remaining::NONE);
-        for ((question, found), probe) in self
-            .questions
-            .iter()
-            .zip(self.found.iter_mut())
-            .zip(probes.iter_mut())
+        for ((question, found), probe) in
+            self.questions.iter().zip(self.found.iter_mut()).zip(probes.iter_mut())
         {
             *found = None;
             if question.realm() != realm {
@@ -133,11 +122,8 @@ impl<'q, 'f, 'g, V: Copy> Passes<'q, 'f, 'g, V> {
     fn begin_hosts<'p>(&mut self, probes: &'p mut Probes) -> &'p mut [Probe] {
         let (buckets, secret) = (&*self.shared.buckets, self.shared.secret);
         let mut count = 0;
-        for ((question, found), probe) in self
-            .questions
-            .iter()
-            .zip(self.found.iter_mut())
-            .zip(probes.iter_mut())
+        for ((question, found), probe) in
+            self.questions.iter().zip(self.found.iter_mut()).zip(probes.iter_mut())
         {
             *found = None;
             let key = question.key(question.family.bits());
@@ -161,8 +147,8 @@ impl<'q, 'f, 'g, V: Copy> Passes<'q, 'f, 'g, V> {
             let number = self.asked.list[place & (BURST - 1)];
             let probe = &mut probes[usize::from(number)];
             let bucket = &buckets[probe.bucket as usize];
-            let ways = bucket.matching(probe.tag);
-            if ways == 0 && !bucket.overflows() {
+            let ways = bucket.matching::<Reading>(probe.tag);
+            if ways == 0 && !bucket.overflows::<Reading>() {
                 if shorten(lengths, buckets, &secret, probe) {
                     self.asked.list[again & (BURST - 1)] = number;
                     again += 1;
@@ -170,7 +156,7 @@ impl<'q, 'f, 'g, V: Copy> Passes<'q, 'f, 'g, V> {
                 continue;
             }
             // Without an equal tag this is some way's entry: its key differs, and the third pass searches on.
-            probe.candidate = bucket.entry(ways.trailing_zeros() as usize);
+            probe.candidate = bucket.entry::<Reading>(ways.trailing_zeros() as usize);
             prefetch_slice_index(entries, probe.candidate as usize);
             self.likely.list[likely & (BURST - 1)] = number;
             likely += 1;
@@ -192,11 +178,7 @@ impl<'q, 'f, 'g, V: Copy> Passes<'q, 'f, 'g, V> {
                 let entry = unsafe { entries[probe.candidate as usize].get() };
                 if entry.key.equals(&probe.key) {
                     let (index, len) = (probe.candidate, probe.key.prefix_len());
-                    self.found[usize::from(number)] = Some(Found {
-                        index,
-                        len,
-                        value: &entry.value,
-                    });
+                    self.found[usize::from(number)] = Some(Found { index, len, value: &entry.value });
                     continue;
                 }
             }
@@ -216,13 +198,7 @@ fn first_pass(buckets: &[Bucket], secret: &Secret, key: EidKey, remaining: Remai
     let hash = secret.hash(&key);
     let bucket = spread(hash, buckets.len());
     prefetch_slice_index(buckets, bucket);
-    Probe {
-        key,
-        remaining,
-        bucket: bucket as u32,
-        candidate: 0,
-        tag: tag_of(hash),
-    }
+    Probe { key, remaining, bucket: bucket as u32, candidate: 0, tag: tag_of(hash) }
 }
 
 /// First pass again, at the next shorter length; false when there is none.
@@ -240,12 +216,8 @@ fn shorten(lengths: &Lengths, buckets: &[Bucket], secret: &Secret, probe: &mut P
 #[cold]
 #[inline(never)]
 fn search<'g, V: Copy>(shared: &'g Shared<V>, key: &EidKey) -> Option<Found<'g, V>> {
-    let place = shared.find(key, shared.secret.hash(key))?;
+    let place = shared.find::<Reading>(key, shared.secret.hash(key))?;
     // SAFETY: `find` loaded the index from a bucket just now, under the guard the caller holds for 'g.
     let entry = unsafe { shared.entry_of(place.entry) };
-    Some(Found {
-        index: place.entry,
-        len: key.prefix_len(),
-        value: &entry.value,
-    })
+    Some(Found { index: place.entry, len: key.prefix_len(), value: &entry.value })
 }

@@ -6,7 +6,7 @@ use crate::arena::{Arena, Cell};
 use crate::domain::{Domain, Guard};
 use crate::full::Full;
 use crate::memory::{Blank, Fixed, Touch};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, Reading, Side, Writing};
 use std::sync::Arc;
 use sterna_cpu::prefetch_read;
 
@@ -73,13 +73,7 @@ pub(crate) fn cells_with_spare<T: Copy + Send + Sync + 'static>(
         ids: Fixed::new(capacity as usize, Touch::Now),
         cells: Arc::clone(arena.cells()),
     });
-    (
-        CellsWriter {
-            shared: Arc::clone(&shared),
-            arena,
-        },
-        CellsReader { shared },
-    )
+    (CellsWriter { shared: Arc::clone(&shared), arena }, CellsReader { shared })
 }
 
 impl<T: Copy + Send + Sync + 'static> CellsWriter<T> {
@@ -90,7 +84,7 @@ impl<T: Copy + Send + Sync + 'static> CellsWriter<T> {
     pub fn set(&mut self, id: u32, value: T) -> Result<(), Full> {
         let word = self.shared.ids.get(id as usize).ok_or(Full::Id)?;
         let new = self.arena.put(value).ok_or(Full::Readers)?;
-        let old = word.0.load(Ordering::Relaxed);
+        let old = Writing::load_u32(&word.0);
         // Release: pairs with the Acquire in CellsReader::get.
         word.0.store(new, Ordering::Release);
         self.retire(old);
@@ -102,7 +96,7 @@ impl<T: Copy + Send + Sync + 'static> CellsWriter<T> {
         let Some(word) = self.shared.ids.get(id as usize) else {
             return;
         };
-        let old = word.0.load(Ordering::Relaxed);
+        let old = Writing::load_u32(&word.0);
         word.0.store(NONE, Ordering::Release);
         self.retire(old);
     }
@@ -116,7 +110,7 @@ impl<T: Copy + Send + Sync + 'static> CellsWriter<T> {
 
     /// The value of `id`.
     pub fn get(&self, id: u32) -> Option<T> {
-        let index = self.shared.ids.get(id as usize)?.0.load(Ordering::Relaxed);
+        let index = Writing::load_u32(&self.shared.ids.get(id as usize)?.0);
         if index == NONE {
             return None;
         }
@@ -142,9 +136,7 @@ impl<T: Copy + Send + Sync + 'static> CellsWriter<T> {
 
 impl<T: Copy> Clone for CellsReader<T> {
     fn clone(&self) -> Self {
-        CellsReader {
-            shared: Arc::clone(&self.shared),
-        }
+        CellsReader { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -157,7 +149,7 @@ impl<T: Copy + Send + Sync + 'static> CellsReader<T> {
     pub fn get<'g>(&'g self, guard: &'g Guard<'_>, id: u32) -> Option<&'g T> {
         guard.check(&self.shared.domain);
         // Acquire: pairs with the Release in CellsWriter::set.
-        let index = self.shared.ids.get(id as usize)?.0.load(Ordering::Acquire);
+        let index = Reading::load_acquire(&self.shared.ids.get(id as usize)?.0);
         if index == NONE {
             return None;
         }
@@ -192,10 +184,7 @@ mod tests {
         let old = reader.get(&guard, 3).unwrap();
         writer.set(3, [33; 5]).unwrap();
         assert_eq!((old, reader.get(&guard, 3)), (&[3; 5], Some(&[33; 5])));
-        assert_eq!(
-            (writer.get(3), writer.get(0), writer.get(9)),
-            (Some([33; 5]), None, None)
-        );
+        assert_eq!((writer.get(3), writer.get(0), writer.get(9)), (Some([33; 5]), None, None));
         writer.clear(3);
         writer.clear(3);
         writer.clear(9);

@@ -42,12 +42,7 @@ pub struct Stamp(u64);
 impl Domain {
     /// A domain with room for `max_readers` readers at a time.
     pub fn new(max_readers: usize) -> Arc<Domain> {
-        let slot = || {
-            Line(Slot {
-                seen: AtomicU64::new(OUTSIDE),
-                taken: AtomicBool::new(false),
-            })
-        };
+        let slot = || Line(Slot { seen: AtomicU64::new(OUTSIDE), taken: AtomicBool::new(false) });
         Arc::new(Domain {
             epoch: Line(AtomicU64::new(OUTSIDE + 1)),
             slots: (0..max_readers).map(|_| slot()).collect(),
@@ -58,16 +53,10 @@ impl Domain {
     pub fn reader(self: &Arc<Self>) -> Option<Reader> {
         // Acquire: pairs with the Release in Reader::drop, so the slot's last owner is done with it.
         let free = |slot: &Line<Slot>| {
-            slot.0
-                .taken
-                .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
+            slot.0.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
         };
         let slot = self.slots.iter().position(free)?;
-        Some(Reader {
-            domain: Arc::clone(self),
-            slot,
-        })
+        Some(Reader { domain: Arc::clone(self), slot })
     }
 
     /// Begins a new epoch; whatever the caller unlinked before may be freed once [`Domain::passed`] says so.
@@ -108,11 +97,7 @@ impl Reader {
         slot.seen.store(epoch, Ordering::Release);
         // Pairs with the fence in Domain::passed.
         fence(Ordering::SeqCst);
-        Guard {
-            domain,
-            slot,
-            not_send: PhantomData,
-        }
+        Guard { domain, slot, not_send: PhantomData }
     }
 }
 
@@ -139,10 +124,7 @@ impl Guard<'_> {
     /// When the guard was made from a reader of another domain, which is a mistake in the program.
     #[inline(always)]
     pub(crate) fn check(&self, domain: &Arc<Domain>) {
-        assert!(
-            std::ptr::eq(self.domain, Arc::as_ptr(domain)),
-            "this guard belongs to another domain"
-        );
+        assert!(std::ptr::eq(self.domain, Arc::as_ptr(domain)), "this guard belongs to another domain");
     }
 }
 
@@ -179,10 +161,7 @@ mod tests {
         let _after = late.enter();
         assert!(!domain.passed(stamp));
         drop(inside);
-        assert!(
-            domain.passed(stamp),
-            "the reader that entered after the stamp does not count"
-        );
+        assert!(domain.passed(stamp), "the reader that entered after the stamp does not count");
         assert!(!domain.passed(domain.advance()), "but it does for the next one");
     }
 

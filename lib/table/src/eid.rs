@@ -9,6 +9,7 @@ use crate::eid_writer::EidWriter;
 use crate::key::{EidKey, Secret, spread};
 use crate::lengths::Lengths;
 use crate::memory::{Fixed, Touch};
+use crate::sync::Side;
 use std::sync::Arc;
 
 /// Ways per entry. At 2 (four of eight ways in use on average) 2 % of the buckets overflow and 0.8 % of the keys
@@ -107,10 +108,7 @@ pub fn eid_table_sized<V: Copy + Send + Sync + 'static>(
         lengths: Lengths::new(sizes.max_instances, secret),
         secret,
     });
-    (
-        EidWriter::new(Arc::clone(&shared), arena, sizes),
-        EidReader::new(shared),
-    )
+    (EidWriter::new(Arc::clone(&shared), arena, sizes), EidReader::new(shared))
 }
 
 /// Where an entry lies.
@@ -124,29 +122,23 @@ impl<V: Copy> Shared<V> {
     /// The buckets an entry with this hash may lie in, nearest first.
     pub(crate) fn path(&self, hash: u64) -> impl Iterator<Item = usize> + use<V> {
         let (home, len) = (spread(hash, self.buckets.len()), self.buckets.len());
-        (0..STEPS.min(len)).map(move |step| {
-            if home + step < len {
-                home + step
-            } else {
-                home + step - len
-            }
-        })
+        (0..STEPS.min(len)).map(move |step| if home + step < len { home + step } else { home + step - len })
     }
 
     /// Finds the entry of a key, bucket by bucket until one that nothing has passed.
-    pub(crate) fn find(&self, key: &EidKey, hash: u64) -> Option<Place> {
+    pub(crate) fn find<S: Side>(&self, key: &EidKey, hash: u64) -> Option<Place> {
         for bucket in self.path(hash) {
-            let mut ways = self.buckets[bucket].matching(tag_of(hash));
+            let mut ways = self.buckets[bucket].matching::<S>(tag_of(hash));
             while ways != 0 {
                 let way = ways.trailing_zeros() as usize;
-                let entry = self.buckets[bucket].entry(way);
+                let entry = self.buckets[bucket].entry::<S>(way);
                 // SAFETY: found in a bucket just now; see `entry_of`.
                 if entry != 0 && unsafe { self.entry_of(entry) }.key.equals(key) {
                     return Some(Place { bucket, way, entry });
                 }
                 ways &= ways - 1;
             }
-            if !self.buckets[bucket].overflows() {
+            if !self.buckets[bucket].overflows::<S>() {
                 return None;
             }
         }

@@ -4,6 +4,7 @@ use crate::burst::{BURST, Passes};
 use crate::domain::Guard;
 use crate::eid::Shared;
 use crate::key::Question;
+use crate::sync::Reading;
 use std::sync::Arc;
 
 /// The reading end of an EID table; clone it for every worker.
@@ -13,9 +14,7 @@ pub struct EidReader<V: Copy> {
 
 impl<V: Copy> Clone for EidReader<V> {
     fn clone(&self) -> Self {
-        EidReader {
-            shared: Arc::clone(&self.shared),
-        }
+        EidReader { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -69,14 +68,10 @@ impl<V: Copy + Send + Sync + 'static> EidReader<V> {
         let mut remaining = shared.lengths.of(question.realm());
         while let Some(len) = shared.lengths.next(&mut remaining) {
             let key = question.key(len);
-            if let Some(place) = shared.find(&key, shared.secret.hash(&key)) {
+            if let Some(place) = shared.find::<Reading>(&key, shared.secret.hash(&key)) {
                 // SAFETY: `find` loaded the index from a bucket just now, under a guard of this domain held for 'g.
                 let entry = unsafe { shared.entry_of(place.entry) };
-                return Some(Found {
-                    index: place.entry,
-                    len,
-                    value: &entry.value,
-                });
+                return Some(Found { index: place.entry, len, value: &entry.value });
             }
         }
         None

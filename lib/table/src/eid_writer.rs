@@ -5,6 +5,7 @@ use crate::bucket::tag_of;
 use crate::eid::{Entry, Place, Shared, Sizes};
 use crate::full::Full;
 use crate::key::{EidKey, realm_of};
+use crate::sync::Writing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use sterna_wire::{Family, Iid};
@@ -25,14 +26,7 @@ pub struct EidWriter<V: Copy> {
 
 impl<V: Copy> EidWriter<V> {
     pub(crate) fn new(shared: Arc<Shared<V>>, arena: Arena<Entry<V>>, sizes: Sizes) -> EidWriter<V> {
-        EidWriter {
-            shared,
-            arena,
-            sizes,
-            len: 0,
-            realms: 0,
-            counts: BTreeMap::new(),
-        }
+        EidWriter { shared, arena, sizes, len: 0, realms: 0, counts: BTreeMap::new() }
     }
 }
 
@@ -43,7 +37,7 @@ impl<V: Copy + Send + Sync + 'static> EidWriter<V> {
     /// A bound was reached ([`Full`] says which) and nothing has changed.
     pub fn insert(&mut self, key: EidKey, value: V) -> Result<Option<V>, Full> {
         let hash = self.shared.secret.hash(&key);
-        match self.shared.find(&key, hash) {
+        match self.shared.find::<Writing>(&key, hash) {
             Some(place) => self.replace(&place, Entry { key, value }).map(Some),
             None => self.add(hash, Entry { key, value }).map(|()| None),
         }
@@ -86,7 +80,7 @@ impl<V: Copy + Send + Sync + 'static> EidWriter<V> {
     /// Removes an entry and returns its value; `None` when there was none.
     pub fn remove(&mut self, key: &EidKey) -> Option<V> {
         let hash = self.shared.secret.hash(key);
-        let place = self.shared.find(key, hash)?;
+        let place = self.shared.find::<Writing>(key, hash)?;
         let value = self.value(place.entry);
         // The reverse of `add`: the entry first, then what leads to it.
         self.shared.buckets[place.bucket].vacate(place.way);
@@ -107,7 +101,7 @@ impl<V: Copy + Send + Sync + 'static> EidWriter<V> {
         *count -= 1;
         if *count == 0 {
             self.counts.remove(&of);
-            if let Some(realm) = self.shared.lengths.find(key.realm()) {
+            if let Some(realm) = self.shared.lengths.find::<Writing>(key.realm()) {
                 let realm = self.shared.lengths.slot(realm);
                 realm.remove(key.free_bits());
                 self.realms -= usize::from(realm.is_empty());
@@ -127,7 +121,7 @@ impl<V: Copy + Send + Sync + 'static> EidWriter<V> {
 
     /// The value of exactly this key; no longest match.
     pub fn get(&self, key: &EidKey) -> Option<V> {
-        let place = self.shared.find(key, self.shared.secret.hash(key))?;
+        let place = self.shared.find::<Writing>(key, self.shared.secret.hash(key))?;
         Some(self.value(place.entry))
     }
 
@@ -148,25 +142,17 @@ impl<V: Copy + Send + Sync + 'static> EidWriter<V> {
 
     /// All entries, in no order. Walks every bucket, so its cost goes with the capacity.
     pub fn iter(&self) -> impl Iterator<Item = (EidKey, V)> + '_ {
-        self.shared
-            .buckets
-            .iter()
-            .flat_map(|bucket| bucket.occupied())
-            .map(|index| {
-                // SAFETY: the index stands in a bucket and we are the writer, so it is not retired.
-                let entry = unsafe { self.shared.entry_of(index) };
-                (entry.key, entry.value)
-            })
+        self.shared.buckets.iter().flat_map(|bucket| bucket.occupied()).map(|index| {
+            // SAFETY: the index stands in a bucket and we are the writer, so it is not retired.
+            let entry = unsafe { self.shared.entry_of(index) };
+            (entry.key, entry.value)
+        })
     }
 
     /// The prefix lengths present in an instance, longest first.
     pub fn lengths(&self, iid: Iid, family: Family) -> Vec<u8> {
         let realm = realm_of(iid, family);
-        self.counts
-            .range((realm, 0)..=(realm, u8::MAX))
-            .rev()
-            .map(|((_, len), _)| *len)
-            .collect()
+        self.counts.range((realm, 0)..=(realm, u8::MAX)).rev().map(|((_, len), _)| *len).collect()
     }
 
     /// Makes the memory of replaced and removed entries usable again once all readers have passed. Constant time;

@@ -27,13 +27,7 @@ mod tests {
 
     #[test]
     fn no_two_reasons_share_a_sentence() {
-        let all = [
-            Full::Entries,
-            Full::Buckets,
-            Full::Instances,
-            Full::Readers,
-            Full::Id,
-        ];
+        let all = [Full::Entries, Full::Buckets, Full::Instances, Full::Readers, Full::Id];
         let sentences: HashSet<String> = all.iter().map(ToString::to_string).collect();
         assert_eq!(sentences.len(), all.len());
     }

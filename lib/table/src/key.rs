@@ -34,11 +34,7 @@ impl EidKey {
     /// The address family.
     #[inline(always)]
     pub fn family(&self) -> Family {
-        if (self.0[0] >> FAMILY_SHIFT) as u8 == Family::V6 as u8 {
-            Family::V6
-        } else {
-            Family::V4
-        }
+        if (self.0[0] >> FAMILY_SHIFT) as u8 == Family::V6 as u8 { Family::V6 } else { Family::V4 }
     }
 
     /// The prefix length in bits.
@@ -65,11 +61,7 @@ impl EidKey {
     pub(crate) fn shortened(&self, len: u8) -> EidKey {
         let [high, low] = MASKS[usize::from(len)];
         let realm = u64::from(self.realm());
-        EidKey([
-            realm | u64::from(len) << LENGTH_SHIFT,
-            self.0[1] & high,
-            self.0[2] & low,
-        ])
+        EidKey([realm | u64::from(len) << LENGTH_SHIFT, self.0[1] & high, self.0[2] & low])
     }
 
     /// How many bits of the address are free in this prefix: 0 for a single EID.
@@ -116,32 +108,20 @@ impl Question {
         let bytes = addr_bytes(eid);
         let (high, low) = bytes.split_at(8);
         let word = |half: &[u8]| half.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        Question {
-            iid: iid.get(),
-            family: Family::of(eid),
-            addr: [word(high), word(low)],
-        }
+        Question { iid: iid.get(), family: Family::of(eid), addr: [word(high), word(low)] }
     }
 
     /// A question about an IPv4 address, given as it stands in the header.
     #[inline(always)]
     pub const fn v4(iid: u32, eid: [u8; 4]) -> Question {
-        Question {
-            iid,
-            family: Family::V4,
-            addr: [(u32::from_be_bytes(eid) as u64) << 32, 0],
-        }
+        Question { iid, family: Family::V4, addr: [(u32::from_be_bytes(eid) as u64) << 32, 0] }
     }
 
     /// A question about an IPv6 address, given as it stands in the header.
     #[inline(always)]
     pub const fn v6(iid: u32, eid: [u8; 16]) -> Question {
         let number = u128::from_be_bytes(eid);
-        Question {
-            iid,
-            family: Family::V6,
-            addr: [(number >> 64) as u64, number as u64],
-        }
+        Question { iid, family: Family::V6, addr: [(number >> 64) as u64, number as u64] }
     }
 
     /// The key that an entry of this prefix length would have if it covers the address.
@@ -173,12 +153,7 @@ static MASKS: [[u64; 2]; 256] = {
 
 /// The realm (instance and family) of prefixes, for questions about a whole instance.
 pub(crate) fn realm_of(iid: Iid, family: Family) -> u32 {
-    Question {
-        iid: iid.get(),
-        family,
-        addr: [0, 0],
-    }
-    .realm()
+    Question { iid: iid.get(), family, addr: [0, 0] }.realm()
 }
 
 /// The secret of a table's hash: who chooses EIDs cannot choose buckets without it.
@@ -190,10 +165,8 @@ impl Secret {
     pub(crate) fn new(seed: [u64; 2]) -> Secret {
         let first = seed[0] ^ 0x9e37_79b9_7f4a_7c15;
         let second = seed[1] ^ 0xd1b5_4a32_d192_ed03;
-        let third = fold_multiply(
-            first ^ 0x8cb9_2ba7_2f3d_8dd7,
-            second.rotate_left(32) ^ 0xaef1_7502_108e_f2d9,
-        );
+        let third =
+            fold_multiply(first ^ 0x8cb9_2ba7_2f3d_8dd7, second.rotate_left(32) ^ 0xaef1_7502_108e_f2d9);
         // Odd: a factor of zero would send every key to one bucket.
         Secret([first, second | 1, third | 1])
     }
@@ -237,24 +210,11 @@ mod tests {
 
     #[test]
     fn unpacks_what_was_packed() {
-        for text in [
-            "0.0.0.0/0",
-            "10.0.0.0/8",
-            "192.0.2.1/32",
-            "::/0",
-            "2001:db8::/64",
-            "2001:db8::1/128",
-        ] {
+        for text in ["0.0.0.0/0", "10.0.0.0/8", "192.0.2.1/32", "::/0", "2001:db8::/64", "2001:db8::1/128"] {
             let prefix: Prefix = text.parse().unwrap();
             let key = EidKey::prefix(iid(99), prefix);
             assert_eq!(
-                (
-                    key.iid(),
-                    key.family(),
-                    key.addr(),
-                    key.prefix_len(),
-                    key.is_host()
-                ),
+                (key.iid(), key.family(), key.addr(), key.prefix_len(), key.is_host()),
                 (99, prefix.family(), prefix.addr(), prefix.len(), prefix.is_host())
             );
         }
@@ -266,10 +226,7 @@ mod tests {
         for (address, bits) in [("203.0.113.255".parse().unwrap(), 32), (v6, 128)] {
             for len in 0..=bits {
                 let prefix = Prefix::masked(address, len).unwrap();
-                assert_eq!(
-                    Question::new(iid(3), address).key(len),
-                    EidKey::prefix(iid(3), prefix)
-                );
+                assert_eq!(Question::new(iid(3), address).key(len), EidKey::prefix(iid(3), prefix));
             }
         }
     }
@@ -299,10 +256,7 @@ mod tests {
                 buckets[spread(secret.hash(&key), 256)] += 1;
             }
             // Mean 64, standard deviation 8: six of them either side.
-            assert!(
-                buckets.iter().all(|count| (16..=112).contains(count)),
-                "{seed:?} {buckets:?}"
-            );
+            assert!(buckets.iter().all(|count| (16..=112).contains(count)), "{seed:?} {buckets:?}");
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use crate::key::{Secret, spread};
 use crate::memory::{Blank, Fixed, Touch};
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, Reading, Side, Writing};
 use sterna_wire::Family;
 
 /// How many slots a realm may lie from its home. With at most half of the slots in use (the writer counts), a run of this length has
@@ -30,10 +30,7 @@ pub(crate) struct Slot {
 // SAFETY: atomic integers of zero bytes are zero: a slot never used; nothing to drop.
 unsafe impl Blank for Slot {
     fn blank() -> Self {
-        Slot {
-            free_bits: std::array::from_fn(|_| AtomicU64::new(0)),
-            realm: AtomicU32::new(0),
-        }
+        Slot { free_bits: std::array::from_fn(|_| AtomicU64::new(0)), realm: AtomicU32::new(0) }
     }
 }
 
@@ -51,26 +48,19 @@ impl Slot {
     fn store(&self, free_bits: u8, change: impl Fn(u64, u64) -> u64) {
         if let Some(word) = self.free_bits.get(usize::from(free_bits / 64)) {
             // One writer, so load and store need not be one step.
-            word.store(
-                change(word.load(Ordering::Relaxed), 1 << (free_bits % 64)),
-                Ordering::Relaxed,
-            );
+            word.store(change(Writing::load_u64(word), 1 << (free_bits % 64)), Ordering::Relaxed);
         }
     }
 
     /// Whether the realm has no entry; for the writer.
     pub(crate) fn is_empty(&self) -> bool {
-        self.free_bits
-            .iter()
-            .all(|word| word.load(Ordering::Relaxed) == 0)
+        self.free_bits.iter().all(|word| Writing::load_u64(word) == 0)
     }
 
     fn word(&self, word: usize) -> u64 {
         // Relaxed: a length whose entry was published before the reader came is seen by the same order that made
         // the entry visible; any other may be seen or not.
-        self.free_bits
-            .get(word)
-            .map_or(0, |word| word.load(Ordering::Relaxed))
+        self.free_bits.get(word).map_or(0, Reading::load_u64)
     }
 }
 
@@ -86,11 +76,7 @@ pub(crate) struct Remaining {
 
 impl Remaining {
     /// None at all.
-    pub(crate) const NONE: Remaining = Remaining {
-        bits: 0,
-        slot: 0,
-        top: 0,
-    };
+    pub(crate) const NONE: Remaining = Remaining { bits: 0, slot: 0, top: 0 };
 }
 
 /// The lengths of all realms.
@@ -104,20 +90,16 @@ pub(crate) struct Lengths {
 impl Lengths {
     /// Room for `max_realms` at a time.
     pub(crate) fn new(max_realms: usize, secret: Secret) -> Lengths {
-        Lengths {
-            slots: Fixed::new(max_realms.max(1) * 2, Touch::Now),
-            reach: AtomicU32::new(0),
-            secret,
-        }
+        Lengths { slots: Fixed::new(max_realms.max(1) * 2, Touch::Now), reach: AtomicU32::new(0), secret }
     }
 
     /// The slot of a realm; `None` when it never had an entry.
     #[inline(always)]
-    pub(crate) fn find(&self, realm: u32) -> Option<usize> {
+    pub(crate) fn find<S: Side>(&self, realm: u32) -> Option<usize> {
         let mut at = spread(self.secret.hash_realm(realm), self.slots.len());
-        for _ in 0..self.reach.load(Ordering::Relaxed) {
+        for _ in 0..S::load_u32(&self.reach) {
             // Relaxed: nothing but this slot's own atomics is reached through it.
-            match self.slots[at].realm.load(Ordering::Relaxed) {
+            match S::load_u32(&self.slots[at].realm) {
                 found if found == realm => return Some(at),
                 0 => return None,
                 _ => at = self.after(at),
@@ -128,16 +110,13 @@ impl Lengths {
 
     /// The slot of a realm, taking one over when it has none; `None` when no slot near its home is to be had.
     pub(crate) fn find_or_take(&self, realm: u32) -> Option<usize> {
-        if let Some(at) = self.find(realm) {
+        if let Some(at) = self.find::<Writing>(realm) {
             return Some(at);
         }
         let mut at = spread(self.secret.hash_realm(realm), self.slots.len());
         for step in 0..STEPS {
             if self.slots[at].is_empty() {
-                self.reach.store(
-                    self.reach.load(Ordering::Relaxed).max(step + 1),
-                    Ordering::Relaxed,
-                );
+                self.reach.store(Writing::load_u32(&self.reach).max(step + 1), Ordering::Relaxed);
                 self.slots[at].realm.store(realm, Ordering::Relaxed);
                 return Some(at);
             }
@@ -154,19 +133,11 @@ impl Lengths {
     /// The lengths of a realm.
     #[inline(always)]
     pub(crate) fn of(&self, realm: u32) -> Remaining {
-        let Some(slot) = self.find(realm) else {
+        let Some(slot) = self.find::<Reading>(realm) else {
             return Remaining::NONE;
         };
-        let top = if realm >> 24 == Family::V4 as u32 {
-            Family::V4.bits()
-        } else {
-            Family::V6.bits()
-        };
-        Remaining {
-            bits: self.slots[slot].word(0),
-            slot: slot as u32,
-            top,
-        }
+        let top = if realm >> 24 == Family::V4 as u32 { Family::V4.bits() } else { Family::V6.bits() };
+        Remaining { bits: self.slots[slot].word(0), slot: slot as u32, top }
     }
 
     /// Takes the longest length out.
@@ -228,10 +199,7 @@ mod tests {
         for free_bits in [128, 127, 65, 64, 63, 1, 0] {
             slot.add(free_bits);
         }
-        assert_eq!(
-            (all(&lengths, v4), all(&lengths, v6)),
-            (vec![], vec![128, 127, 65, 64, 63, 1, 0])
-        );
+        assert_eq!((all(&lengths, v4), all(&lengths, v6)), (vec![], vec![128, 127, 65, 64, 63, 1, 0]));
         (0..128).for_each(|free_bits| slot.remove(free_bits));
         assert_eq!(all(&lengths, v6), [0]);
         let slot = lengths.slot(lengths.find_or_take(v4).unwrap());
@@ -250,16 +218,16 @@ mod tests {
             let at = lengths.find_or_take(realm).unwrap();
             lengths.slot(at).add(24);
         }
-        assert!((1..=500).all(|realm| lengths.find(realm).is_some()));
-        assert!(lengths.find(501).is_none());
+        assert!((1..=500).all(|realm| lengths.find::<Writing>(realm).is_some()));
+        assert!(lengths.find::<Writing>(501).is_none());
         // Twenty generations of realms pass through; each is findable while it has a length.
         for realm in 501..10_500 {
-            let old = lengths.find(realm - 500).unwrap();
+            let old = lengths.find::<Writing>(realm - 500).unwrap();
             lengths.slot(old).remove(24);
             let at = lengths.find_or_take(realm).unwrap();
             lengths.slot(at).add(24);
-            assert_eq!(lengths.find(realm), Some(at));
+            assert_eq!(lengths.find::<Writing>(realm), Some(at));
         }
-        assert!((10_000..10_500).all(|realm| lengths.find(realm).is_some()));
+        assert!((10_000..10_500).all(|realm| lengths.find::<Writing>(realm).is_some()));
     }
 }

@@ -9,7 +9,7 @@
 use crate::arena::Arena;
 use crate::cells::cells_with_spare;
 use crate::key::{EidKey, Question, Secret, spread};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, Side, Writing};
 use crate::{Domain, EidReader, EidWriter, Found, Guard, Sizes, eid_table_sized, published};
 use loom::thread;
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,11 +17,10 @@ use std::sync::Arc;
 use sterna_wire::{Iid, Prefix};
 
 const SEED: [u64; 2] = [5, 6];
-const SIZES: Sizes = Sizes {
-    max_entries: 4,
-    max_instances: 2,
-    spare_entries: 1,
-};
+const SIZES: Sizes = Sizes { max_entries: 4, max_instances: 2, spare_entries: 1 };
+
+/// Two cells for one entry: every change after the first reuses what the one before it retired, or is refused.
+const TIGHT: Sizes = Sizes { max_entries: 1, max_instances: 2, spare_entries: 1 };
 
 type Value = [u64; 2];
 
@@ -38,7 +37,16 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.max_branches = 100_000;
-    builder.check(run);
+    // One run would mean that loom saw nothing to reorder.
+    let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = Arc::clone(&runs);
+    builder.check(move || {
+        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        run();
+    });
+    let runs = runs.load(std::sync::atomic::Ordering::Relaxed);
+    println!("{runs} orders");
+    assert!(runs > 50, "only {runs}");
 }
 
 fn address(number: u32) -> IpAddr {
@@ -117,7 +125,7 @@ fn loom_the_guard_keeps_what_was_found() {
         let _ = writer.remove(&host(1));
         let _ = writer.insert(host(2), whole(12));
     };
-    beside(SIZES, &[1], writing, |table, guard| {
+    beside(TIGHT, &[1], writing, |table, guard| {
         let Some(found) = table.lookup(guard, question(1)) else {
             return;
         };
@@ -155,11 +163,7 @@ fn loom_an_overflowed_key_is_found() {
     model(|| {
         let domain = Domain::new(1);
         let mut worker = domain.reader().unwrap();
-        let sizes = Sizes {
-            max_entries: 10,
-            max_instances: 2,
-            spare_entries: 4,
-        };
+        let sizes = Sizes { max_entries: 10, max_instances: 2, spare_entries: 4 };
         let (mut writer, table) = eid_table_sized::<Value>(&domain, sizes, SEED);
         // Ten entries make three buckets; ten hosts that all want the first.
         let secret = Secret::new(SEED);
@@ -175,10 +179,7 @@ fn loom_an_overflowed_key_is_found() {
             writer.insert(host(passed), whole(99)).unwrap();
         });
         let guard = worker.enter();
-        assert_eq!(
-            by_burst(&table, &guard, question(last)),
-            Some((32, u64::from(last)))
-        );
+        assert_eq!(by_burst(&table, &guard, question(last)), Some((32, u64::from(last))));
         drop(guard);
         writing.join().unwrap();
     });
@@ -196,9 +197,7 @@ fn loom_the_covering_prefix_answers() {
         writer.insert(covering, whole(8)).unwrap();
         let writing = thread::spawn(move || {
             writer.insert(host(1), whole(32)).unwrap();
-            writer
-                .insert(EidKey::prefix(iid, "10.0.0.0/24".parse().unwrap()), whole(24))
-                .unwrap();
+            writer.insert(EidKey::prefix(iid, "10.0.0.0/24".parse().unwrap()), whole(24)).unwrap();
             writer.remove(&host(1)).unwrap();
         });
         let guard = worker.enter();
@@ -237,7 +236,7 @@ fn loom_bursts_follow_each_other() {
     model(|| {
         let domain = Domain::new(1);
         let mut worker = domain.reader().unwrap();
-        let (mut writer, table) = eid_table_sized::<Value>(&domain, SIZES, SEED);
+        let (mut writer, table) = eid_table_sized::<Value>(&domain, TIGHT, SEED);
         writer.insert(host(1), whole(1)).unwrap();
         let writing = thread::spawn(move || {
             let _ = writer.insert(host(1), whole(2));
@@ -271,7 +270,7 @@ fn loom_two_writers_share_a_domain() {
                     let Some(new) = arena.put(whole(value + round)) else {
                         return;
                     };
-                    let old = published.load(Ordering::Relaxed);
+                    let old = Writing::load_u32(&published);
                     published.store(new, Ordering::Release);
                     // SAFETY: `old` was put, stood in `published` only, and was overwritten just before.
                     unsafe { arena.retire(old) };

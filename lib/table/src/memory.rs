@@ -33,9 +33,7 @@ impl<T: Blank> Fixed<T> {
     /// Takes memory for `len` values; ends the process as every Rust collection does when there is none.
     pub(crate) fn new(len: usize, touch: Touch) -> Fixed<T> {
         const { assert!(!std::mem::needs_drop::<T>()) };
-        Fixed {
-            store: store::Store::new(len, touch),
-        }
+        Fixed { store: store::Store::new(len, touch) }
     }
 
     /// What it occupies when all of it has been touched, in bytes.
@@ -101,9 +99,7 @@ mod store {
     impl<T: Blank> Store<T> {
         pub(super) fn new(len: usize, touch: Touch) -> Store<T> {
             const { assert!(size_of::<T>() != 0 && align_of::<T>() <= PAGE) };
-            let Ok(layout) = Layout::array::<T>(len.max(1)) else {
-                handle_alloc_error(Layout::new::<T>())
-            };
+            let Ok(layout) = Layout::array::<T>(len.max(1)) else { handle_alloc_error(Layout::new::<T>()) };
             // A table smaller than a huge page gains nothing from one.
             let unit = if layout.size() >= HUGE { HUGE } else { PAGE };
             let used = layout.size().next_multiple_of(unit);
@@ -124,9 +120,7 @@ mod store {
                 handle_alloc_error(layout)
             }
             let start = mapping.map_addr(|address| address.next_multiple_of(unit));
-            let Some(base) = NonNull::new(start.cast::<T>()) else {
-                handle_alloc_error(layout)
-            };
+            let Some(base) = NonNull::new(start.cast::<T>()) else { handle_alloc_error(layout) };
             if unit == HUGE {
                 // SAFETY: the range lies inside the mapping made above. Advice: a refusal only costs speed.
                 unsafe { libc::madvise(start, used, libc::MADV_HUGEPAGE) };
@@ -135,13 +129,7 @@ mod store {
                 // SAFETY: the range lies inside the mapping made above, which nobody else knows yet.
                 unsafe { start.cast::<u8>().write_bytes(0, used) };
             }
-            Store {
-                base,
-                len,
-                mapping,
-                mapped,
-                used,
-            }
+            Store { base, len, mapping, mapped, used }
         }
 
         #[inline(always)]
@@ -178,11 +166,7 @@ mod tests {
 
     #[test]
     fn blank_writable_and_as_large_as_asked() {
-        let sizes = if cfg!(miri) {
-            [0, 1, 513]
-        } else {
-            [0, 1, (3 << 20) / 8]
-        };
+        let sizes = if cfg!(miri) { [0, 1, 513] } else { [0, 1, (3 << 20) / 8] };
         for len in sizes {
             for touch in [Touch::Now, Touch::Later] {
                 let memory = Fixed::<AtomicU64>::new(len, touch);

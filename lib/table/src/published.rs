@@ -62,18 +62,9 @@ pub fn published<T: Send + Sync + 'static>(
     let shared = Arc::new(Shared {
         domain: Arc::clone(domain),
         current: AtomicPtr::new(Box::into_raw(Box::new(initial))),
-        waiting: Mutex::new(Waiting {
-            open: Vec::new(),
-            closed: Vec::new(),
-            stamp: None,
-        }),
+        waiting: Mutex::new(Waiting { open: Vec::new(), closed: Vec::new(), stamp: None }),
     });
-    (
-        PublishedWriter {
-            shared: Arc::clone(&shared),
-        },
-        PublishedReader { shared },
-    )
+    (PublishedWriter { shared: Arc::clone(&shared) }, PublishedReader { shared })
 }
 
 impl<T: Send + Sync + 'static> PublishedWriter<T> {
@@ -116,9 +107,7 @@ impl<T: Send + Sync + 'static> PublishedWriter<T> {
 
 impl<T: Send + Sync + 'static> Clone for PublishedReader<T> {
     fn clone(&self) -> Self {
-        PublishedReader {
-            shared: Arc::clone(&self.shared),
-        }
+        PublishedReader { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -170,10 +159,7 @@ mod tests {
         for number in 1..=10 {
             writer.store(Counted::new(number, &alive));
         }
-        assert_eq!(
-            (first.0, reader.load(&guard).0, alive.load(Ordering::Relaxed)),
-            (0, 10, 11)
-        );
+        assert_eq!((first.0, reader.load(&guard).0, alive.load(Ordering::Relaxed)), (0, 10, 11));
         drop(guard);
         writer.reclaim();
         writer.reclaim();

@@ -33,3 +33,67 @@ impl<T> UnsafeCell<T> {
         access(self.0.get())
     }
 }
+
+/// How a side of a table loads what the writer alone stores.
+///
+/// To the processor the two sides differ in nothing. To loom they do: a writer's own loads cannot race, and left
+/// in they would hide from its search that a reader's load and the store after them do.
+pub(crate) trait Side {
+    /// Loads with Acquire.
+    fn load_acquire(word: &AtomicU32) -> u32;
+    /// Loads with Relaxed.
+    fn load_u32(word: &AtomicU32) -> u32;
+    /// Loads with Relaxed.
+    fn load_u64(word: &AtomicU64) -> u64;
+}
+
+/// The readers' side.
+pub(crate) struct Reading;
+
+impl Side for Reading {
+    #[inline(always)]
+    fn load_acquire(word: &AtomicU32) -> u32 {
+        word.load(Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    fn load_u32(word: &AtomicU32) -> u32 {
+        word.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn load_u64(word: &AtomicU64) -> u64 {
+        word.load(Ordering::Relaxed)
+    }
+}
+
+/// The one writer's side: it sees its own stores in any case.
+pub(crate) struct Writing;
+
+impl Side for Writing {
+    fn load_acquire(word: &AtomicU32) -> u32 {
+        Self::load_u32(word)
+    }
+
+    #[cfg(not(loom))]
+    fn load_u32(word: &AtomicU32) -> u32 {
+        word.load(Ordering::Relaxed)
+    }
+
+    #[cfg(not(loom))]
+    fn load_u64(word: &AtomicU64) -> u64 {
+        word.load(Ordering::Relaxed)
+    }
+
+    #[cfg(loom)]
+    fn load_u32(word: &AtomicU32) -> u32 {
+        // SAFETY: only the writer stores, and the caller is the writer; loom reports it when that is not so.
+        unsafe { word.unsync_load() }
+    }
+
+    #[cfg(loom)]
+    fn load_u64(word: &AtomicU64) -> u64 {
+        // SAFETY: as above.
+        unsafe { word.unsync_load() }
+    }
+}

@@ -38,10 +38,7 @@ fn fill_and_empty(keys: &[EidKey], seed: [u64; 2]) {
     }
     let stranger = EidKey::host(iid(77), IpAddr::V6(Ipv6Addr::LOCALHOST));
     assert_eq!(writer.insert(stranger, 0), Err(Full::Entries));
-    assert_eq!(
-        (writer.get(&stranger), writer.lengths(iid(77), Family::V6)),
-        (None, vec![])
-    );
+    assert_eq!((writer.get(&stranger), writer.lengths(iid(77), Family::V6)), (None, vec![]));
     expect_all(&table, &mut worker, keys, |number| Some(number as u64));
     // A full table still takes replacements.
     for key in keys {
@@ -61,20 +58,13 @@ fn expect_all(
     expected: impl Fn(usize) -> Option<u64>,
 ) {
     for (chunk, keys) in keys.chunks(100).enumerate() {
-        let questions: Vec<Question> = keys
-            .iter()
-            .map(|key| Question::new(iid(key.iid()), key.addr()))
-            .collect();
+        let questions: Vec<Question> =
+            keys.iter().map(|key| Question::new(iid(key.iid()), key.addr())).collect();
         let guard = worker.enter();
         let mut found = vec![None; keys.len()];
         table.lookup_burst(&guard, &questions, &mut found);
         for (at, found) in found.iter().enumerate() {
-            assert_eq!(
-                found.map(|found| *found.value),
-                expected(chunk * 100 + at),
-                "{:?}",
-                keys[at]
-            );
+            assert_eq!(found.map(|found| *found.value), expected(chunk * 100 + at), "{:?}", keys[at]);
         }
     }
 }
@@ -99,11 +89,7 @@ fn random_keys_fit_up_to_the_last_entry() {
 
 #[test]
 fn sequential_keys_fit_up_to_the_last_entry() {
-    let strided = |stride: usize| {
-        (0..ENTRIES)
-            .map(|number| v4(number * stride))
-            .collect::<Vec<EidKey>>()
-    };
+    let strided = |stride: usize| (0..ENTRIES).map(|number| v4(number * stride)).collect::<Vec<EidKey>>();
     let v6 = |shift: u32| {
         (0..ENTRIES as u128)
             .map(|number| EidKey::host(iid(5), Ipv6Addr::from(number << shift).into()))
@@ -113,16 +99,7 @@ fn sequential_keys_fit_up_to_the_last_entry() {
     let instances = (0..ENTRIES.min(30_000) as u32)
         .map(|number| EidKey::host(iid(number), Ipv4Addr::LOCALHOST.into()))
         .collect();
-    for keys in [
-        strided(1),
-        strided(256),
-        strided(16_384),
-        v6(0),
-        v6(64),
-        v6(100),
-        v6(55),
-        instances,
-    ] {
+    for keys in [strided(1), strided(256), strided(16_384), v6(0), v6(64), v6(100), v6(55), instances] {
         fill_and_empty(&keys, [7, 9]);
     }
 }
@@ -158,11 +135,7 @@ fn ten_times_the_capacity_passes_through_a_full_table() {
 fn the_guard_keeps_the_old_value_and_a_stuck_reader_is_reported() {
     let domain = Domain::new(1);
     let mut worker = domain.reader().unwrap();
-    let sizes = Sizes {
-        max_entries: 2,
-        max_instances: 1,
-        spare_entries: 3,
-    };
+    let sizes = Sizes { max_entries: 2, max_instances: 1, spare_entries: 3 };
     let (mut writer, table) = eid_table_sized::<[u64; 4]>(&domain, sizes, [1, 1]);
     writer.insert(v4(1), [1; 4]).unwrap();
     writer.insert(v4(2), [2; 4]).unwrap();
@@ -181,41 +154,24 @@ fn the_guard_keeps_the_old_value_and_a_stuck_reader_is_reported() {
     assert_eq!((old.value, writer.waiting()), (&[1; 4], 4));
     drop(guard);
     assert_eq!(writer.insert(v4(1), [14; 4]), Ok(None));
-    assert_eq!(
-        table.lookup(&worker.enter(), question).map(|found| *found.value),
-        Some([14; 4])
-    );
+    assert_eq!(table.lookup(&worker.enter(), question).map(|found| *found.value), Some([14; 4]));
 }
 
 #[test]
 fn instances_are_bounded_and_come_back() {
     let domain = Domain::new(1);
     let mut worker = domain.reader().unwrap();
-    let sizes = Sizes {
-        max_entries: 1_000,
-        max_instances: 4,
-        spare_entries: 10,
-    };
+    let sizes = Sizes { max_entries: 1_000, max_instances: 4, spare_entries: 10 };
     let (mut writer, table) = eid_table_sized::<u64>(&domain, sizes, [1, 1]);
     let key = |instance: u32| EidKey::prefix(iid(instance), "10.0.0.0/8".parse::<Prefix>().unwrap());
-    let fitting = (0..1_000)
-        .take_while(|instance| writer.insert(key(*instance), 1).is_ok())
-        .count() as u32;
+    let fitting = (0..1_000).take_while(|instance| writer.insert(key(*instance), 1).is_ok()).count() as u32;
     assert_eq!(fitting, 4);
     assert_eq!(writer.insert(key(fitting), 1), Err(Full::Instances));
     for instance in fitting..fitting + 500 {
         writer.remove(&key(instance - fitting)).unwrap();
         writer.insert(key(instance), 2).unwrap();
-        assert!(
-            table
-                .lookup(&worker.enter(), Question::v4(instance, [10, 1, 1, 1]))
-                .is_some()
-        );
-        assert!(
-            table
-                .lookup(&worker.enter(), Question::v4(instance - fitting, [10, 1, 1, 1]))
-                .is_none()
-        );
+        assert!(table.lookup(&worker.enter(), Question::v4(instance, [10, 1, 1, 1])).is_some());
+        assert!(table.lookup(&worker.enter(), Question::v4(instance - fitting, [10, 1, 1, 1])).is_none());
     }
 }
 
@@ -227,9 +183,7 @@ fn values_outlive_the_writer() {
     writer.insert(v4(1), 11).unwrap();
     drop(writer);
     assert_eq!(
-        table
-            .lookup(&worker.enter(), Question::v4(1, [0, 0, 0, 1]))
-            .map(|found| *found.value),
+        table.lookup(&worker.enter(), Question::v4(1, [0, 0, 0, 1])).map(|found| *found.value),
         Some(11)
     );
 }

@@ -27,33 +27,14 @@ fn address() -> impl Strategy<Value = IpAddr> {
     let v4 =
         (0..4_u32, 0..32_u32).prop_map(|(low, bit)| IpAddr::V4(Ipv4Addr::from(0x0a01_0200 | low | 1 << bit)));
     let v6 = (0..4_u128, 0..128_u32).prop_map(|(low, bit)| {
-        IpAddr::V6(Ipv6Addr::from(
-            0x2001_0db8_0000_0001_0000_0000_0000_0000 | low | 1 << bit,
-        ))
+        IpAddr::V6(Ipv6Addr::from(0x2001_0db8_0000_0001_0000_0000_0000_0000 | low | 1 << bit))
     });
     prop_oneof![v4, v6]
 }
 
 fn prefix() -> impl Strategy<Value = Prefix> {
-    let v4 = prop_oneof![
-        Just(0_u8),
-        Just(1),
-        Just(8),
-        Just(23),
-        Just(24),
-        Just(31),
-        Just(32),
-        0..=32_u8
-    ];
-    let v6 = prop_oneof![
-        Just(0_u8),
-        Just(63),
-        Just(64),
-        Just(65),
-        Just(127),
-        Just(128),
-        0..=128_u8
-    ];
+    let v4 = prop_oneof![Just(0_u8), Just(1), Just(8), Just(23), Just(24), Just(31), Just(32), 0..=32_u8];
+    let v6 = prop_oneof![Just(0_u8), Just(63), Just(64), Just(65), Just(127), Just(128), 0..=128_u8];
     (address(), v4, v6).prop_map(|(address, v4, v6)| {
         let len = if address.is_ipv4() { v4 } else { v6 };
         Prefix::masked(address, len).unwrap()
@@ -95,10 +76,7 @@ fn ask(table: &EidReader<u64>, guard: &Guard<'_>, oracle: &Oracle, asked: &[(Iid
         assert_eq!(parts(found[number]), expected, "burst: {iid} {eid}");
         let single = table.lookup(guard, questions[number]);
         assert_eq!(parts(single), expected, "single: {iid} {eid}");
-        assert_eq!(
-            single.map(|found| found.index),
-            found[number].map(|found| found.index)
-        );
+        assert_eq!(single.map(|found| found.index), found[number].map(|found| found.index));
         assert!(single.is_none_or(|found| (1..table.index_bound()).contains(&(found.index as usize))));
         let host = expected.filter(|(len, _)| *len == Family::of(*eid).bits());
         assert_eq!(parts(hosts[number]), host, "host: {iid} {eid}");
@@ -116,10 +94,7 @@ fn apply(writer: &mut EidWriter<u64>, oracle: &mut Oracle, step: &Step) {
             }
         }
         Step::Remove(iid, prefix) => {
-            assert_eq!(
-                writer.remove(&EidKey::prefix(*iid, *prefix)),
-                oracle.remove(&(*iid, *prefix))
-            );
+            assert_eq!(writer.remove(&EidKey::prefix(*iid, *prefix)), oracle.remove(&(*iid, *prefix)));
         }
         Step::Reclaim => writer.reclaim(),
         Step::Ask(_) => {}
@@ -130,10 +105,8 @@ fn apply(writer: &mut EidWriter<u64>, oracle: &mut Oracle, step: &Step) {
 fn compare_whole(writer: &EidWriter<u64>, oracle: &Oracle) {
     assert_eq!(writer.len(), oracle.len());
     let listed: BTreeMap<EidKey, u64> = writer.iter().collect();
-    let expected: BTreeMap<EidKey, u64> = oracle
-        .iter()
-        .map(|((iid, prefix), value)| (EidKey::prefix(*iid, *prefix), *value))
-        .collect();
+    let expected: BTreeMap<EidKey, u64> =
+        oracle.iter().map(|((iid, prefix), value)| (EidKey::prefix(*iid, *prefix), *value)).collect();
     assert_eq!(listed, expected);
     assert_eq!(writer.iter().count(), oracle.len());
     for (key, value) in &expected {

@@ -19,12 +19,7 @@ type Value = [u64; 4];
 /// A value that shows whether it is whole, whose it is, and how new.
 fn value(number: u32, version: u64) -> Value {
     let (number, version) = (u64::from(number), version);
-    [
-        number,
-        version,
-        number.wrapping_mul(0x9e37_79b9) ^ !version,
-        version.rotate_left(32) ^ number,
-    ]
+    [number, version, number.wrapping_mul(0x9e37_79b9) ^ !version, version.rotate_left(32) ^ number]
 }
 
 fn number_and_version(seen: &Value) -> (u32, u64) {
@@ -71,10 +66,7 @@ fn read(table: &EidReader<Value>, worker: &mut Reader, finished: &AtomicU64, sto
     while !stop.load(Ordering::Relaxed) {
         let oldest = finished.load(Ordering::Acquire);
         let numbers: [u32; 64] = std::array::from_fn(|at| {
-            (bursts as u32)
-                .wrapping_mul(0x9e37_79b1)
-                .wrapping_add(at as u32 * 977)
-                % (STABLE + FLEETING)
+            (bursts as u32).wrapping_mul(0x9e37_79b1).wrapping_add(at as u32 * 977) % (STABLE + FLEETING)
         });
         let questions = numbers.map(|number| Question::v4(7, (0x0a00_0000 | number).to_be_bytes()));
         let guard = worker.enter();

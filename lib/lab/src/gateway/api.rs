@@ -51,11 +51,7 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let mut words = head.lines().next()?.split_whitespace();
     words.next()?.starts_with("HTTP/1.").then_some(())?;
     let status = words.next()?.parse().ok()?;
-    let body = if body.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(body).ok()?
-    };
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(body).ok()? };
     Some(Answer { status, body })
 }
 
@@ -74,9 +70,6 @@ mod tests {
     fn what_is_not_http_or_not_json_is_refused() {
         assert_eq!(parse(b"SSH-2.0\r\n\r\n"), None);
         assert_eq!(parse(b"HTTP/1.1 200 OK\r\n\r\n<html>"), None);
-        assert_eq!(
-            parse(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap().body,
-            Value::Null
-        );
+        assert_eq!(parse(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap().body, Value::Null);
     }
 }

@@ -74,11 +74,7 @@ impl Books {
 
     /// A counter summed over the scopes of a side.
     pub fn sum(&self, side: &str, name: &str) -> u64 {
-        self.scopes
-            .iter()
-            .filter(|scope| scope.side == side)
-            .map(|scope| scope.get(name))
-            .sum()
+        self.scopes.iter().filter(|scope| scope.side == side).map(|scope| scope.get(name)).sum()
     }
 
     /// Nothing moved between two readings.

@@ -78,10 +78,7 @@ impl GatewayPlan {
             core: if site == Site::A { 0 } else { cores - 1 },
             rlocs: own_rlocs(site),
             groups: GROUPS.iter().map(|iid| group(site, *iid)).collect(),
-            mappings: GROUPS
-                .iter()
-                .flat_map(|iid| mappings(site.other(), *iid))
-                .collect(),
+            mappings: GROUPS.iter().flat_map(|iid| mappings(site.other(), *iid)).collect(),
         }
     }
 
@@ -125,16 +122,10 @@ impl GatewayPlan {
             self.pin_dir().display()
         );
         for (port, side) in self.ports() {
-            push(
-                &mut text,
-                format_args!("\n[[port]]\nname = \"{port}\"\nside = \"{side}\"\n"),
-            );
+            push(&mut text, format_args!("\n[[port]]\nname = \"{port}\"\nside = \"{side}\"\n"));
         }
         for (address, port) in &self.rlocs {
-            push(
-                &mut text,
-                format_args!("\n[[rloc]]\naddress = \"{address}\"\nport = \"{port}\"\n"),
-            );
+            push(&mut text, format_args!("\n[[rloc]]\naddress = \"{address}\"\nport = \"{port}\"\n"));
         }
         for group in &self.groups {
             group.render(&mut text);
@@ -160,10 +151,7 @@ impl GroupPlan {
             .map(|(address, length)| format!("\"{address}/{length}\""))
             .collect();
         let eids: Vec<String> = self.eids.iter().map(|eid| format!("\"{eid}\"")).collect();
-        let mac: Vec<String> = anycast_mac(self.iid)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mac: Vec<String> = anycast_mac(self.iid).iter().map(|byte| format!("{byte:02x}")).collect();
         let vlan = self.vlan.map(|tag| format!("vlan = {tag}\n")).unwrap_or_default();
         push(
             text,
@@ -187,12 +175,7 @@ impl MappingPlan {
         let rlocs: Vec<String> = self
             .locators
             .iter()
-            .map(|l| {
-                format!(
-                    "{{ address = \"{}\", priority = {}, weight = 100 }}",
-                    l.address, l.priority
-                )
-            })
+            .map(|l| format!("{{ address = \"{}\", priority = {}, weight = 100 }}", l.address, l.priority))
             .collect();
         push(
             text,
@@ -223,13 +206,7 @@ fn group(site: Site, iid: u32) -> GroupPlan {
         .flat_map(|inner| Family::BOTH.map(|outer| eid_prefix(site, *inner, outer)))
         .collect();
     // One group of each kind: agents that come and go, and prefixes that are simply here.
-    GroupPlan {
-        iid,
-        port: format!("eid{iid}"),
-        vlan: None,
-        eids,
-        dynamic: iid == GROUPS[0],
-    }
+    GroupPlan { iid, port: format!("eid{iid}"), vlan: None, eids, dynamic: iid == GROUPS[0] }
 }
 
 /// The mappings of a site: link 0 is preferred, link 1 stands by.
@@ -237,17 +214,9 @@ fn mappings(site: Site, iid: u32) -> Vec<MappingPlan> {
     let mut mappings = Vec::new();
     for inner in Family::BOTH {
         for outer in Family::BOTH {
-            let locators = (0..2)
-                .map(|link| Locator {
-                    address: rloc(site, link, outer),
-                    priority: link + 1,
-                })
-                .collect();
-            mappings.push(MappingPlan {
-                iid,
-                eid: eid_prefix(site, inner, outer),
-                locators,
-            });
+            let locators =
+                (0..2).map(|link| Locator { address: rloc(site, link, outer), priority: link + 1 }).collect();
+            mappings.push(MappingPlan { iid, eid: eid_prefix(site, inner, outer), locators });
         }
     }
     mappings
@@ -255,8 +224,5 @@ fn mappings(site: Site, iid: u32) -> Vec<MappingPlan> {
 
 /// Every address of a host, the order of [`eid_prefix`].
 pub fn eids_of(host: Host) -> Vec<IpAddr> {
-    Family::BOTH
-        .iter()
-        .flat_map(|inner| Family::BOTH.map(|outer| host.eid(*inner, outer)))
-        .collect()
+    Family::BOTH.iter().flat_map(|inner| Family::BOTH.map(|outer| host.eid(*inner, outer))).collect()
 }

@@ -38,10 +38,7 @@ impl Programs {
     /// # Errors
     /// [`LabError::Missing`] when one of them is nowhere.
     pub fn find() -> Result<Self> {
-        Ok(Self {
-            dataplane: find("sterna-dataplane")?,
-            controlplane: find("sterna-controlplane")?,
-        })
+        Ok(Self { dataplane: find("sterna-dataplane")?, controlplane: find("sterna-controlplane")? })
     }
 }
 
@@ -106,15 +103,8 @@ impl Gateway {
     pub fn prepare(plan: GatewayPlan, programs: Programs, namespace: Namespace) -> Result<Self> {
         let what = || LabError::io(format!("making {}", plan.run_dir().display()));
         fs::create_dir_all(plan.run_dir()).map_err(what())?;
-        let gateway = Self {
-            plan,
-            programs,
-            namespace,
-            data: None,
-            control: None,
-            data_starts: 0,
-            dead: None,
-        };
+        let gateway =
+            Self { plan, programs, namespace, data: None, control: None, data_starts: 0, dead: None };
         gateway.write_config()?;
         Ok(gateway)
     }
@@ -169,10 +159,7 @@ impl Gateway {
         let waited = interrupt::wait_for(&what, READY, || {
             self.check_alive()?;
             let status = self.ask("GET", "/v1/status");
-            Ok(status
-                .ok()
-                .filter(|answer| answer.body["synced"] == Value::Bool(true))
-                .map(|_| ()))
+            Ok(status.ok().filter(|answer| answer.body["synced"] == Value::Bool(true)).map(|_| ()))
         });
         match waited {
             Err(LabError::Late { what, seconds, .. }) => Err(LabError::Late {
@@ -187,9 +174,7 @@ impl Gateway {
     fn check_alive(&mut self) -> Result<()> {
         for plane in [Plane::Data, Plane::Control] {
             let ended = match self.child(plane) {
-                Some(child) => child
-                    .try_wait()
-                    .map_err(LabError::io("looking after a gateway"))?,
+                Some(child) => child.try_wait().map_err(LabError::io("looking after a gateway"))?,
                 None => None,
             };
             if let Some(status) = ended {
@@ -212,11 +197,7 @@ impl Gateway {
             log.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS)))?;
             log.read_to_string(&mut text)
         });
-        if read.is_err() || text.trim().is_empty() {
-            "nothing".to_owned()
-        } else {
-            text.trim().to_owned()
-        }
+        if read.is_err() || text.trim().is_empty() { "nothing".to_owned() } else { text.trim().to_owned() }
     }
 
     /// SIGKILL, as a crash would be.
@@ -231,10 +212,7 @@ impl Gateway {
         match self.child(plane).take() {
             Some(mut child) => {
                 child.kill().map_err(LabError::io("killing a plane"))?;
-                child
-                    .wait()
-                    .map_err(LabError::io("waiting for a killed plane"))
-                    .map(|_| ())
+                child.wait().map_err(LabError::io("waiting for a killed plane")).map(|_| ())
             }
             None => Ok(()),
         }
@@ -273,11 +251,7 @@ impl Gateway {
 
     fn get(&self, path: &str) -> Result<Value> {
         let answer = self.ask("GET", path)?;
-        if answer.status == 200 {
-            Ok(answer.body)
-        } else {
-            Err(self.refused("GET", path, &answer))
-        }
+        if answer.status == 200 { Ok(answer.body) } else { Err(self.refused("GET", path, &answer)) }
     }
 
     fn refused(&self, method: &str, path: &str, answer: &Answer) -> LabError {
@@ -296,11 +270,7 @@ impl Gateway {
     pub fn apply(&self) -> Result<Value> {
         self.write_config()?;
         let answer = self.ask("POST", "/v1/apply")?;
-        if answer.status == 200 {
-            Ok(answer.body)
-        } else {
-            Err(self.refused("POST", "/v1/apply", &answer))
-        }
+        if answer.status == 200 { Ok(answer.body) } else { Err(self.refused("POST", "/v1/apply", &answer)) }
     }
 
     /// The counters now.

@@ -19,12 +19,7 @@ const ANSWER: Duration = Duration::from_secs(3);
 pub(super) fn adjust(plan: &mut GatewayPlan, negative: bool) {
     if negative && plan.site == Site::B {
         for group in &mut plan.groups {
-            group.port = if group.port == "eid100" {
-                "eid200"
-            } else {
-                "eid100"
-            }
-            .to_owned();
+            group.port = if group.port == "eid100" { "eid200" } else { "eid100" }.to_owned();
         }
     }
 }

@@ -29,12 +29,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     interrupt::sleep(BEFORE)?;
     let before = sightings(run)?;
     let gateway = run.gateway_mut(Site::A)?;
-    for mapping in gateway
-        .plan
-        .mappings
-        .iter_mut()
-        .filter(|mapping| mapping.iid == GROUPS[0])
-    {
+    for mapping in gateway.plan.mappings.iter_mut().filter(|mapping| mapping.iid == GROUPS[0]) {
         for locator in &mut mapping.locators {
             // 1 and 2 change places.
             locator.priority = 3 - locator.priority;
@@ -51,10 +46,8 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     };
     run.count(&tally);
     let old_before = to_link(&before, 0);
-    let (old_late, new) = (
-        to_link(&after, 0) - to_link(&changed, 0),
-        to_link(&after, 1) - to_link(&before, 1),
-    );
+    let (old_late, new) =
+        (to_link(&after, 0) - to_link(&changed, 0), to_link(&after, 1) - to_link(&before, 1));
     run.figure("late_on_old_locator", old_late);
     run.figure("on_new_locator", new);
     run.figure("longest_gap_ms", tally.longest_gap_ms);
@@ -73,16 +66,10 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
 }
 
 fn sightings(run: &Run<'_>) -> Result<Sightings> {
-    run.lab
-        .witness()
-        .map(|witness| witness.sightings())
-        .ok_or_else(no_gateway)
+    run.lab.witness().map(|witness| witness.sightings()).ok_or_else(no_gateway)
 }
 
 /// LISP packets to site B on one of its links.
 fn to_link(seen: &Sightings, link: u8) -> u64 {
-    Family::BOTH
-        .iter()
-        .map(|family| seen.lisp_to(rloc(Site::B, link, *family)))
-        .sum()
+    Family::BOTH.iter().map(|family| seen.lisp_to(rloc(Site::B, link, *family))).sum()
 }

@@ -54,10 +54,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
         }
         run.count(&sum);
         ok &= sum.is_perfect();
-        seen.push(format!(
-            "{name}: {sum}, median {:.2} ms",
-            f64::from(sum.delay_p50_us) / 1000.0
-        ));
+        seen.push(format!("{name}: {sum}, median {:.2} ms", f64::from(sum.delay_p50_us) / 1000.0));
     }
     Ok(Outcome::new(ok, seen.join("; ")))
 }

@@ -21,10 +21,7 @@ pub struct Outcome {
 impl Outcome {
     /// Shorthand.
     pub fn new(ok: bool, detail: impl Into<String>) -> Self {
-        Self {
-            ok,
-            detail: detail.into(),
-        }
+        Self { ok, detail: detail.into() }
     }
 }
 
@@ -42,13 +39,7 @@ pub struct Run<'w> {
 
 impl<'w> Run<'w> {
     pub(super) fn new(lab: Lab, negative: bool, watch: &'w mut dyn Watch) -> Self {
-        Self {
-            lab,
-            figures: Figures::default(),
-            negative,
-            steps: Vec::new(),
-            watch,
-        }
+        Self { lab, figures: Figures::default(), negative, steps: Vec::new(), watch }
     }
 
     /// Runs one step; an error in it is a step that did not hold.
@@ -66,11 +57,7 @@ impl<'w> Run<'w> {
     }
 
     fn ended(&mut self, name: &str, outcome: Outcome) {
-        let step = Step {
-            name: name.to_owned(),
-            ok: outcome.ok,
-            detail: outcome.detail,
-        };
+        let step = Step { name: name.to_owned(), ok: outcome.ok, detail: outcome.detail };
         self.watch.step(&step);
         self.steps.push(step);
     }
@@ -95,11 +82,7 @@ impl<'w> Run<'w> {
     /// # Errors
     /// When this lab has none.
     pub fn gateway_mut(&mut self, site: Site) -> Result<&mut Gateway> {
-        self.lab
-            .gateways_mut()
-            .iter_mut()
-            .find(|gateway| gateway.plan.site == site)
-            .ok_or_else(no_gateway)
+        self.lab.gateways_mut().iter_mut().find(|gateway| gateway.plan.site == site).ok_or_else(no_gateway)
     }
 
     /// Takes the lab down (or leaves it) as the last step, and says what it all came to.
@@ -107,23 +90,11 @@ impl<'w> Run<'w> {
         if !keep {
             self.note_logs_of_a_failure();
         }
-        let Self {
-            lab,
-            figures,
-            negative,
-            mut steps,
-            watch,
-        } = self;
+        let Self { lab, figures, negative, mut steps, watch } = self;
         let step = if keep { kept(lab) } else { cleared(lab) };
         watch.step(&step);
         steps.push(step);
-        Scenario {
-            scenario: name.to_owned(),
-            negative,
-            ok: steps.iter().all(|step| step.ok),
-            figures,
-            steps,
-        }
+        Scenario { scenario: name.to_owned(), negative, ok: steps.iter().all(|step| step.ok), figures, steps }
     }
 
     /// The logs go with the lab's folder: what they say about a failure is shown before.
@@ -134,10 +105,7 @@ impl<'w> Run<'w> {
         for gateway in self.lab.gateways() {
             for plane in [Plane::Data, Plane::Control] {
                 let words = gateway.last_words(plane);
-                self.watch.note(&format!(
-                    "{} {plane:?} plane's log ends:\n{words}",
-                    gateway.plan.name
-                ));
+                self.watch.note(&format!("{} {plane:?} plane's log ends:\n{words}", gateway.plan.name));
             }
         }
     }
@@ -153,10 +121,9 @@ pub(super) fn no_gateway() -> LabError {
 
 fn cleared(lab: Lab) -> Step {
     let (ok, detail) = match lab.down() {
-        Ok(teardown) if teardown.is_clean() => (
-            true,
-            "no namespace, XDP program, pinned object or process is left".to_owned(),
-        ),
+        Ok(teardown) if teardown.is_clean() => {
+            (true, "no namespace, XDP program, pinned object or process is left".to_owned())
+        }
         Ok(teardown) => (
             false,
             format!(
@@ -166,11 +133,7 @@ fn cleared(lab: Lab) -> Step {
         ),
         Err(error) => (false, error.to_string()),
     };
-    Step {
-        name: "nothing is left behind".to_owned(),
-        ok,
-        detail,
-    }
+    Step { name: "nothing is left behind".to_owned(), ok, detail }
 }
 
 fn kept(lab: Lab) -> Step {
@@ -186,9 +149,5 @@ fn kept(lab: Lab) -> Step {
         ),
         Err(error) => (false, error.to_string()),
     };
-    Step {
-        name: "left up".to_owned(),
-        ok,
-        detail,
-    }
+    Step { name: "left up".to_owned(), ok, detail }
 }

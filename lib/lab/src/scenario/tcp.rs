@@ -17,11 +17,13 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
         bytes: BYTES,
     };
     let done = Transfer::start(&run.lab.host(from), &run.lab.host(to), plan)?.finish()?;
+    let whole = done.matches() && done.received == BYTES;
+    run.figures.add_transfer(whole);
     run.figure("tcp_bytes", done.received);
     run.figure("tcp_mbit_s", done.mbit_per_second());
     run.figure("tcp_digests_match", done.matches());
     Ok(Outcome::new(
-        done.matches() && done.received == BYTES,
+        whole,
         format!(
             "{} -> {}: {} bytes in {:.2} s ({} Mbit/s), SHA-256 {}... at both ends: {}",
             from.name(),

@@ -14,11 +14,7 @@ const COUNT: u64 = 500;
 
 /// Adds the tagged group; the negative control tags it otherwise at site B.
 pub(super) fn adjust(plan: &mut GatewayPlan, negative: bool) {
-    let tag = if negative && plan.site == Site::B {
-        TAG + 1
-    } else {
-        TAG
-    };
+    let tag = if negative && plan.site == Site::B { TAG + 1 } else { TAG };
     plan.add_tagged_group(tag);
 }
 

@@ -44,8 +44,7 @@ impl Ledger {
             self.reordered += 1;
         }
         self.next = self.next.max(sequence + 1);
-        self.delays_us
-            .push(u32::try_from(delay.as_micros()).unwrap_or(u32::MAX));
+        self.delays_us.push(u32::try_from(delay.as_micros()).unwrap_or(u32::MAX));
     }
 
     /// A packet of ours arrived with other bytes than were sent.
@@ -192,11 +191,7 @@ mod tests {
     #[test]
     fn loss_twice_and_order_are_told_apart() {
         let tally = account(&[0, 2, 1, 2, 5], 6);
-        assert_eq!(
-            (tally.delivered, tally.lost, tally.duplicated, tally.reordered),
-            (4, 2, 1, 1),
-            "{tally}"
-        );
+        assert_eq!((tally.delivered, tally.lost, tally.duplicated, tally.reordered), (4, 2, 1, 1), "{tally}");
         assert!(!tally.is_whole());
         assert_eq!(tally.to_string(), "4 of 6 came, 2 lost, 1 twice, 1 out of order");
     }

@@ -12,10 +12,7 @@ pub struct Pace {
 impl Pace {
     /// Begins now, at `per_second` packets a second (at least 1).
     pub fn begin(per_second: u32) -> Self {
-        Self {
-            start: Instant::now(),
-            per_second: per_second.max(1),
-        }
+        Self { start: Instant::now(), per_second: per_second.max(1) }
     }
 
     /// When packet `number` is due, since the start.

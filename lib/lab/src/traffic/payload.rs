@@ -55,11 +55,7 @@ impl Payload {
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
         let payload = Self::parse_header(bytes).ok_or(Refused::Foreign)?;
         let said = be32(bytes, CRC_AT).ok_or(Refused::Foreign)?;
-        if crc(bytes) == said {
-            Ok(payload)
-        } else {
-            Err(Refused::Corrupted)
-        }
+        if crc(bytes) == said { Ok(payload) } else { Err(Refused::Corrupted) }
     }
 
     /// Reads the header alone, for a capture that cut the packet.
@@ -98,12 +94,7 @@ fn pattern_byte(sequence: u64, at: usize) -> u8 {
 mod tests {
     use super::*;
 
-    const SAMPLE: Payload = Payload {
-        group: 100,
-        sequence: 7,
-        due_ns: 1 << 40,
-        answerer: 21,
-    };
+    const SAMPLE: Payload = Payload { group: 100, sequence: 7, due_ns: 1 << 40, answerer: 21 };
 
     #[test]
     fn what_is_emitted_is_parsed() {

@@ -80,9 +80,7 @@ impl Probe {
         let receiver = {
             let (socket, sent, answered) = (Arc::clone(&socket), Arc::clone(&sent), Arc::clone(&answered));
             let stop = Arc::clone(&stop);
-            thread::start("probe rx", move || {
-                receive(&socket, &plan, pace, &sent, &answered, &stop)
-            })?
+            thread::start("probe rx", move || receive(&socket, &plan, pace, &sent, &answered, &stop))?
         };
         let sender = {
             let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
@@ -92,13 +90,7 @@ impl Probe {
                 stop.store(true, Ordering::Relaxed);
             })?
         };
-        Ok(Self {
-            sent,
-            answered,
-            stop,
-            sender,
-            receiver,
-        })
+        Ok(Self { sent, answered, stop, sender, receiver })
     }
 
     /// Packets sent so far.
@@ -192,12 +184,7 @@ fn send(socket: &Socket, plan: &ProbePlan, pace: Pace, sent: &AtomicU64, stop: &
             packet[6..8].copy_from_slice(&[high, low]);
         }
         let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
-        let payload = Payload {
-            group: plan.group,
-            sequence,
-            due_ns,
-            answerer: 0,
-        };
+        let payload = Payload { group: plan.group, sequence, due_ns, answerer: 0 };
         payload.emit(&mut packet[header..]);
         // What the kernel refuses to send was offered all the same, and will be found lost.
         let _ = socket.send(&packet);

@@ -61,23 +61,16 @@ impl Responder {
         for address in addresses {
             let bind = SocketAddr::new(*address, PORT);
             // A socket per address, so that an answer leaves from the address that was asked.
-            let (udp, tcp) = namespace
-                .run(|| io::Result::Ok((open_udp(bind)?, open_tcp(bind)?)))?
-                .map_err(what())?;
+            let (udp, tcp) =
+                namespace.run(|| io::Result::Ok((open_udp(bind)?, open_tcp(bind)?)))?.map_err(what())?;
             let (ending, strays) = (Arc::clone(&stop), Arc::clone(&strayed));
             threads.push(thread::start("responder udp", move || {
                 answer(&udp, tag, group, impairment, &ending, &strays);
             })?);
             let ending = Arc::clone(&stop);
-            threads.push(thread::start("responder tcp", move || {
-                greet(&tcp, tag, group, &ending)
-            })?);
+            threads.push(thread::start("responder tcp", move || greet(&tcp, tag, group, &ending))?);
         }
-        Ok(Self {
-            stop,
-            strayed,
-            threads,
-        })
+        Ok(Self { stop, strayed, threads })
     }
 
     /// Questions that came from a member of another group.
@@ -138,19 +131,15 @@ fn answer(
             continue;
         }
         number += 1;
-        Payload {
-            answerer: tag,
-            ..question
-        }
-        .emit(&mut reply);
+        Payload { answerer: tag, ..question }.emit(&mut reply);
         let due = |every: u64| every > 0 && number % every == 0;
         if due(impairment.lose_every) {
             continue;
         }
-        if due(impairment.change_every) {
-            if let Some(last) = reply.last_mut() {
-                *last ^= 0x20;
-            }
+        if due(impairment.change_every)
+            && let Some(last) = reply.last_mut()
+        {
+            *last ^= 0x20;
         }
         if due(impairment.swap_every) && kept.is_none() {
             kept = Some((reply, from));
@@ -193,11 +182,7 @@ pub fn who_is_at(
     let what = || LabError::io(format!("asking over TCP who is at {target}"));
     let mut caller = namespace
         .run(|| {
-            let socket = Socket::new(
-                Domain::for_address(SocketAddr::new(source, 0)),
-                Type::STREAM,
-                None,
-            )?;
+            let socket = Socket::new(Domain::for_address(SocketAddr::new(source, 0)), Type::STREAM, None)?;
             socket.bind(&SocketAddr::new(source, 0).into())?;
             socket.connect_timeout(&SocketAddr::new(target, PORT).into(), limit)?;
             socket.set_read_timeout(Some(limit))?;
@@ -209,9 +194,6 @@ pub fn who_is_at(
     let mut words = text.split_whitespace().map(str::parse);
     match (words.next(), words.next()) {
         (Some(Ok(tag)), Some(Ok(group))) => Ok((tag, group)),
-        _ => Err(what()(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{text:?}"),
-        ))),
+        _ => Err(what()(io::Error::new(io::ErrorKind::InvalidData, format!("{text:?}")))),
     }
 }

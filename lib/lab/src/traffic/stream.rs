@@ -55,15 +55,8 @@ impl Stream {
     /// # Errors
     /// When an address is not there.
     pub fn start(from: &Namespace, to: &Namespace, plan: StreamPlan) -> Result<Self> {
-        let what = || {
-            LabError::io(format!(
-                "opening a stream from {} to {}",
-                plan.source, plan.target
-            ))
-        };
-        let sink = to
-            .run(|| udp(SocketAddr::new(plan.target, plan.port)))?
-            .map_err(what())?;
+        let what = || LabError::io(format!("opening a stream from {} to {}", plan.source, plan.target));
+        let sink = to.run(|| udp(SocketAddr::new(plan.target, plan.port)))?.map_err(what())?;
         let source = from.run(|| open_source(&plan))?.map_err(what())?;
         let (sent, stop): (Arc<AtomicU64>, Arc<AtomicBool>) = Default::default();
         let pace = Pace::begin(plan.rate);
@@ -80,12 +73,7 @@ impl Stream {
                 took
             })?
         };
-        Ok(Self {
-            sent,
-            stop,
-            sender,
-            sink,
-        })
+        Ok(Self { sent, stop, sender, sink })
     }
 
     /// Runs to the end; the account, and how long sending took.
@@ -121,13 +109,7 @@ fn send(socket: &Socket, plan: &StreamPlan, pace: Pace, sent: &AtomicU64, stop: 
             break;
         }
         let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
-        Payload {
-            group: plan.group,
-            sequence,
-            due_ns,
-            answerer: 0,
-        }
-        .emit(&mut packet);
+        Payload { group: plan.group, sequence, due_ns, answerer: 0 }.emit(&mut packet);
         // What the kernel refuses to send was offered all the same, and will be found lost.
         let _ = socket.send(&packet);
         sent.store(sequence + 1, Ordering::Relaxed);

@@ -79,27 +79,13 @@ impl TaggedAgent {
         let sender = namespace.run(open)??;
         let mut command = Command::new("tcpdump");
         command
-            .args([
-                "-i",
-                INTERFACE,
-                "-Q",
-                "in",
-                "-n",
-                "-U",
-                "--immediate-mode",
-                "-w",
-                "-",
-            ])
+            .args(["-i", INTERFACE, "-Q", "in", "-n", "-U", "--immediate-mode", "-w", "-"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut capture = namespace.spawn(command)?;
         let stdout = capture.stdout.take();
-        let state = State {
-            gateway_mac: None,
-            ledger: Ledger::default(),
-            pace: None,
-        };
+        let state = State { gateway_mac: None, ledger: Ledger::default(), pace: None };
         let shared = Arc::new(Shared {
             plan,
             mac,
@@ -108,11 +94,7 @@ impl TaggedAgent {
             answered: AtomicU64::new(0),
             mistagged: AtomicU64::new(0),
         });
-        let mut agent = Self {
-            shared: Arc::clone(&shared),
-            capture,
-            reader: None,
-        };
+        let mut agent = Self { shared: Arc::clone(&shared), capture, reader: None };
         if let Some(stdout) = stdout {
             agent.reader = Some(thread::start("tagged agent", move || listen(stdout, &shared))?);
         }
@@ -129,8 +111,7 @@ impl TaggedAgent {
                 return Ok(Some(mac));
             }
             let plan = &self.shared.plan;
-            self.shared
-                .send_arp(ArpOperation::REQUEST, BROADCAST, [0; 6], plan.gateway);
+            self.shared.send_arp(ArpOperation::REQUEST, BROADCAST, [0; 6], plan.gateway);
             interrupt::sleep(Duration::from_millis(100))?;
             Ok(None)
         })
@@ -152,16 +133,9 @@ impl TaggedAgent {
             let due = pace.wait(sequence);
             interrupt::check()?;
             let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
-            Payload {
-                group: self.shared.plan.group,
-                sequence,
-                due_ns,
-                answerer: 0,
-            }
-            .emit(&mut payload);
+            Payload { group: self.shared.plan.group, sequence, due_ns, answerer: 0 }.emit(&mut payload);
             let [.., high, low] = sequence.to_be_bytes();
-            self.shared
-                .send_echo(true, gateway, target, u16::from_be_bytes([high, low]), &payload);
+            self.shared.send_echo(true, gateway, target, u16::from_be_bytes([high, low]), &payload);
         }
         // All answers, or as long as one may take: what is missing then is the tally's to tell.
         let all = || Ok((lock(&self.shared.state).ledger.delivered() >= count).then_some(()));
@@ -201,16 +175,9 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn mac_of(namespace: &Namespace) -> Result<[u8; 6]> {
-    let text = command::output(
-        "ip",
-        &["-n", namespace.name(), "-o", "link", "show", "dev", INTERFACE],
-    )?;
+    let text = command::output("ip", &["-n", namespace.name(), "-o", "link", "show", "dev", INTERFACE])?;
     let mut mac = [0; 6];
-    let word = text
-        .split_whitespace()
-        .skip_while(|word| *word != "link/ether")
-        .nth(1)
-        .unwrap_or_default();
+    let word = text.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).unwrap_or_default();
     for (byte, digits) in mac.iter_mut().zip(word.split(':')) {
         *byte = u8::from_str_radix(digits, 16).unwrap_or(0);
     }
@@ -224,10 +191,7 @@ fn open() -> Result<Box<dyn DataLinkSender>> {
         .into_iter()
         .find(|interface| interface.name == INTERFACE)
         .ok_or_else(|| what()(io::ErrorKind::NotFound.into()))?;
-    let config = Config {
-        promiscuous: false,
-        ..Config::default()
-    };
+    let config = Config { promiscuous: false, ..Config::default() };
     match pnet_datalink::channel(&interface, config).map_err(what())? {
         Channel::Ethernet(sender, _) => Ok(sender),
         _ => Err(what()(io::ErrorKind::Unsupported.into())),
@@ -252,18 +216,18 @@ impl Shared {
         );
         let Ok(arp) = arp else { return };
         let mut frame = Vec::new();
-        let built = PacketBuilder::ethernet2(self.mac, to)
-            .single_vlan(self.vlan())
-            .arp(arp);
+        let built = PacketBuilder::ethernet2(self.mac, to).single_vlan(self.vlan()).arp(arp);
         if built.write(&mut frame).is_ok() {
             self.send(&frame);
         }
     }
 
     fn send_echo(&self, request: bool, to: [u8; 6], target: Ipv4Addr, number: u16, payload: &[u8]) {
-        let builder = PacketBuilder::ethernet2(self.mac, to)
-            .single_vlan(self.vlan())
-            .ipv4(self.plan.address.octets(), target.octets(), 64);
+        let builder = PacketBuilder::ethernet2(self.mac, to).single_vlan(self.vlan()).ipv4(
+            self.plan.address.octets(),
+            target.octets(),
+            64,
+        );
         let id = self.plan.tag;
         let builder = if request {
             builder.icmpv4_echo_request(id, number)
@@ -314,10 +278,9 @@ impl Shared {
             lock(&self.state).gateway_mac = arp.sender_hw_addr().try_into().ok();
         } else if arp.operation == ArpOperation::REQUEST
             && address(arp.target_protocol_addr()) == Some(self.plan.address)
+            && let Some(asker) = address(arp.sender_protocol_addr())
         {
-            if let Some(asker) = address(arp.sender_protocol_addr()) {
-                self.send_arp(ArpOperation::REPLY, from, from, asker);
-            }
+            self.send_arp(ArpOperation::REPLY, from, from, asker);
         }
     }
 

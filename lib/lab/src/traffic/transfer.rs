@@ -60,11 +60,7 @@ impl Transferred {
 
     /// The first bytes of the sent digest, for people.
     pub fn short_digest(&self) -> String {
-        self.sent_digest
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.sent_digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -81,16 +77,12 @@ impl Transfer {
     /// # Errors
     /// When an address is not there.
     pub fn start(from: &Namespace, to: &Namespace, plan: TransferPlan) -> Result<Self> {
-        let listener = to
-            .run(|| listen(&plan))?
-            .map_err(LabError::io(format!("listening on {}", plan.target)))?;
+        let listener =
+            to.run(|| listen(&plan))?.map_err(LabError::io(format!("listening on {}", plan.target)))?;
         let socket = from
             .run(|| {
-                let socket = Socket::new(
-                    Domain::for_address(SocketAddr::new(plan.source, 0)),
-                    Type::STREAM,
-                    None,
-                )?;
+                let socket =
+                    Socket::new(Domain::for_address(SocketAddr::new(plan.source, 0)), Type::STREAM, None)?;
                 socket.bind(&SocketAddr::new(plan.source, 0).into())?;
                 io::Result::Ok(socket)
             })?
@@ -110,12 +102,7 @@ impl Transfer {
         interrupt::check()?;
         let (took, sent_digest) = sender.map_err(LabError::io("sending over TCP"))?;
         let (received, received_digest) = receiver.map_err(LabError::io("receiving over TCP"))?;
-        Ok(Transferred {
-            received,
-            took,
-            sent_digest,
-            received_digest,
-        })
+        Ok(Transferred { received, took, sent_digest, received_digest })
     }
 }
 
@@ -152,11 +139,7 @@ fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
 }
 
 fn stop_on_interrupt() -> io::Result<()> {
-    if interrupt::requested() {
-        Err(io::Error::new(io::ErrorKind::TimedOut, "interrupted"))
-    } else {
-        Ok(())
-    }
+    if interrupt::requested() { Err(io::Error::new(io::ErrorKind::TimedOut, "interrupted")) } else { Ok(()) }
 }
 
 fn receive(listener: &TcpListener, bytes: u64) -> io::Result<(u64, [u8; 32])> {

@@ -64,34 +64,15 @@ impl Witness {
         let sample = folder.join("witness.pcap");
         let mut command = Command::new("tcpdump");
         command
-            .args([
-                "-i",
-                "any",
-                "-Q",
-                "in",
-                "-n",
-                "-U",
-                "--immediate-mode",
-                "-y",
-                "LINUX_SLL2",
-            ])
+            .args(["-i", "any", "-Q", "in", "-n", "-U", "--immediate-mode", "-y", "LINUX_SLL2"])
             .args(["-s", SNAP, "-B", BUFFER, "-w", "-"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = namespace.spawn(command)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let state = Arc::new(Mutex::new(State {
-            quota: SAMPLE_PER_STEP,
-            ..State::default()
-        }));
-        let mut witness = Self {
-            child,
-            state,
-            reader: None,
-            speaker: None,
-            sample,
-        };
+        let state = Arc::new(Mutex::new(State { quota: SAMPLE_PER_STEP, ..State::default() }));
+        let mut witness = Self { child, state, reader: None, speaker: None, sample };
         if let (Some(stdout), Some(stderr)) = (stdout, stderr) {
             witness.listen(stdout, stderr, known)?;
         }
@@ -205,9 +186,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 /// The number at the beginning of tcpdump's line that ends with `what`.
 fn said(words: &[String], what: &str) -> Option<u64> {
-    let line = words
-        .iter()
-        .find(|line| line.contains(what) && !line.contains("listening"))?;
+    let line = words.iter().find(|line| line.contains(what) && !line.contains("listening"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 

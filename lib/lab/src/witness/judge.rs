@@ -33,22 +33,8 @@ const BAD: &str = "0";
 /// When tshark fails, or read another number of frames than were written.
 pub fn judge(testimony: &Testimony) -> Result<Verdict> {
     let path = testimony.sample.display().to_string();
-    let mut arguments = vec![
-        "-n",
-        "-r",
-        &path,
-        "-T",
-        "fields",
-        "-E",
-        "separator=;",
-        "-E",
-        "occurrence=a",
-    ];
-    for check in [
-        "ip.check_checksum:TRUE",
-        "udp.check_checksum:TRUE",
-        "tcp.check_checksum:TRUE",
-    ] {
+    let mut arguments = vec!["-n", "-r", &path, "-T", "fields", "-E", "separator=;", "-E", "occurrence=a"];
+    for check in ["ip.check_checksum:TRUE", "udp.check_checksum:TRUE", "tcp.check_checksum:TRUE"] {
         arguments.extend(["-o", check]);
     }
     for field in FIELDS {
@@ -90,13 +76,6 @@ mod tests {
         for line in [";0x08;1,1;3;;1;", ";0x08;1,0;3;;1;", "1;0x08;1;3;;;", ";;;;;;1"] {
             verdict.add(line);
         }
-        assert_eq!(
-            verdict,
-            Verdict {
-                judged: 4,
-                lisp: 3,
-                malformed: 2
-            }
-        );
+        assert_eq!(verdict, Verdict { judged: 4, lisp: 3, malformed: 2 });
     }
 }

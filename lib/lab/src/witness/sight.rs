@@ -72,11 +72,7 @@ fn look_at_ip(packet: &[u8]) -> Option<Sight> {
             let has_iid = lisp[0] & 0x08 != 0;
             let iid = u32::from_be_bytes([0, lisp[4], lisp[5], lisp[6]]);
             let group = group_of(upper.get(UDP_HEADER + LISP_HEADER..)?);
-            Some(Sight::Lisp {
-                to,
-                iid: has_iid.then_some(iid),
-                group,
-            })
+            Some(Sight::Lisp { to, iid: has_iid.then_some(iid), group })
         }
         // ICMPv6: listener reports, router and neighbour discovery. Never echo or errors.
         58 if matches!(upper.first()?, 130..=137 | 143) => Some(Sight::Neighbour),
@@ -159,13 +155,7 @@ mod tests {
 
     fn lisp(iid: u32, group: u32, port: u16) -> Vec<u8> {
         let mut payload = [0; 40];
-        Payload {
-            group,
-            sequence: 1,
-            due_ns: 0,
-            answerer: 0,
-        }
-        .emit(&mut payload);
+        Payload { group, sequence: 1, due_ns: 0, answerer: 0 }.emit(&mut payload);
         let mut inner = Vec::new();
         PacketBuilder::ipv4([10, 1, 14, 1], [10, 1, 24, 1], 64)
             .udp(7, 7)
@@ -176,10 +166,7 @@ mod tests {
         body.extend(inner);
         let mut outer = Vec::new();
         let (from, to) = ([0x20; 16], [0x21; 16]);
-        PacketBuilder::ipv6(from, to, 64)
-            .udp(61000, port)
-            .write(&mut outer, &body)
-            .unwrap();
+        PacketBuilder::ipv6(from, to, 64).udp(61000, port).write(&mut outer, &body).unwrap();
         cooked(0x86dd, &outer)
     }
 
@@ -213,10 +200,7 @@ mod tests {
         assert_eq!(counted(&cooked(0x8100, &[0; 28])).clear, 1);
         assert_eq!(counted(&[0; 3]).clear, 1);
         let mut echo = Vec::new();
-        PacketBuilder::ipv6([1; 16], [2; 16], 64)
-            .icmpv6_echo_request(1, 1)
-            .write(&mut echo, &[])
-            .unwrap();
+        PacketBuilder::ipv6([1; 16], [2; 16], 64).icmpv6_echo_request(1, 1).write(&mut echo, &[]).unwrap();
         assert_eq!(counted(&cooked(0x86dd, &echo)).clear, 1);
         echo[40] = 135;
         assert_eq!(counted(&cooked(0x86dd, &echo)).neighbour, 1);
