@@ -62,7 +62,7 @@ fn of_kinds(kinds: &[Kind]) -> Vec<CounterDesc> {
 fn counters_page() -> String {
     let mut out = format!("# Counters\n\n{DO_NOT_EDIT}\n");
     out.push_str(
-        "Every worker counts for every port, in shared memory that anyone may map read-only.\n\
+        "Every worker counts for every port, in shared memory that the control plane maps read-only.\n\
          `sterna show counters` sums the workers per port; `--all` also shows what is zero, and `--json` gives each \
          worker's counts.\n\
          Counters start at zero with the dataplane's process and survive the control plane.\n\n\
@@ -96,7 +96,9 @@ fn counters_page() -> String {
 fn drops_page() -> String {
     let mut out = format!("# Drop reasons\n\n{DO_NOT_EDIT}\n");
     out.push_str(
-        "Every packet that is dropped is counted under exactly one of these names, on the port it came in by.\n\
+        "Every packet that is dropped is counted under exactly one of these names.\n\
+         It is counted on the port that the packet came in by; `drop_tx_ring_full` and `drop_tx_busy` on the port that \
+         it should have left by.\n\
          `sterna show drops` shows those that are not zero, the most frequent first.\n\
          What to do about each stands in [troubleshooting](troubleshoot.md#what-a-drop-means).\n\
          The reasons that a packet alone can bring about each have a golden case in `tests/golden/`; \

@@ -5,19 +5,22 @@
 
 use crate::attached::Attached;
 use crate::encap::build_adjacency;
-use crate::layout::{DEFAULT_SETTINGS, Layout, PortRow};
+use crate::layout::{DEFAULT_SETTINGS, Layout, PortRow, Side};
 use crate::locator::build_set;
-use crate::rows::Rows;
+use crate::rows::{Named, Rows};
 use crate::tables::{AdjacencyRow, EidBody, EidValue, HopRow, LocatorRow, SetRow, Tables, address_tag};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use sterna_shm::{
-    Adjacency, EidAction, Event, Group, LocatorSet, NegativeAction, NextHop, PRIORITY_NEVER, RefusedKind, Settings,
-    Update,
+    Adjacency, EidAction, Event, Group, LocatorSet, NegativeAction, NextHop, PRIORITY_NEVER, RefusedKind,
+    Settings, Update,
 };
 use sterna_table::{CellsWriter, Domain, EidKey, EidWriter, PublishedWriter, cells, eid_table, published};
 use sterna_wire::{Iid, Mac, Prefix, addr_bytes};
+
+/// RLOCs of our own; the XDP program has room for as many.
+const MAX_LOCAL_RLOCS: usize = 1024;
 
 /// How much the tables hold.
 #[derive(Clone, Copy, Debug)]
@@ -100,9 +103,9 @@ pub struct Applier {
 pub fn build_tables(limits: &TableLimits, ports: Vec<PortRow>) -> (Applier, Tables) {
     let domain = Domain::new(limits.readers);
     let (eid_writer, eids) = eid_table(&domain, limits.max_eids, limits.seed);
-    let (set_writer, sets) = cells(&domain, limits.max_sets);
-    let (adjacency_writer, adjacencies) = cells(&domain, limits.max_adjacencies);
-    let (hop_writer, hops) = cells(&domain, limits.max_hops);
+    let (set_writer, sets) = cells(&domain, Rows::capacity_for(limits.max_sets));
+    let (adjacency_writer, adjacencies) = cells(&domain, Rows::capacity_for(limits.max_adjacencies));
+    let (hop_writer, hops) = cells(&domain, Rows::capacity_for(limits.max_hops));
     let first = Layout::new(ports.clone(), vec![], &[], DEFAULT_SETTINGS);
     let (layout_writer, layout) = published(&domain, first);
     let applier = Applier {
@@ -139,6 +142,28 @@ impl Applier {
         self.hops.forget_numbers();
         self.adjacencies.forget_numbers();
         self.sets.forget_numbers();
+        self.drop_unused_rows();
+    }
+
+    /// Rows that no EID leads to, left behind by a session that ended before its sync did: without this, a control
+    /// plane that fails again and again would use up all rows.
+    fn drop_unused_rows(&mut self) {
+        let set_of = |value: EidValue| match value.body {
+            EidBody::Remote { set } => Some(set),
+            _ => None,
+        };
+        let sets: HashSet<u32> = self.writers.eids.iter().filter_map(|(_, value)| set_of(value)).collect();
+        let adjacencies: HashSet<u32> = sets
+            .iter()
+            .filter_map(|row| self.set_facts.get(row))
+            .flat_map(|set| set.as_slice().iter().map(|locator| locator.adjacency))
+            .collect();
+        let hops: HashSet<u32> =
+            adjacencies.iter().filter_map(|row| self.adjacency_facts.get(row)).map(|a| a.next_hop).collect();
+        self.sets.keep(&sets, &self.domain);
+        self.adjacencies.keep(&adjacencies, &self.domain);
+        self.hops.keep(&hops, &self.domain);
+        self.reclaim();
     }
 
     /// Applies one update. An event that comes back goes to the control plane.
@@ -170,6 +195,9 @@ impl Applier {
                 self.layout_changed |= self.groups.remove(&iid).is_some();
             }
             Update::LocalRlocUpsert { address } => {
+                if self.rlocs.len() >= MAX_LOCAL_RLOCS && !self.rlocs.contains_key(&address) {
+                    return Ok(refused(RefusedKind::LocalRlocTableFull, 0));
+                }
                 self.layout_changed |= self.rlocs.insert(address, self.epoch).is_none();
             }
             Update::LocalRlocDelete { address } => {
@@ -181,32 +209,50 @@ impl Applier {
     }
 
     fn put_hop(&mut self, id: u32, hop: NextHop) -> Option<Event> {
-        if usize::from(hop.port) >= self.ports.len() {
+        // What leaves through an eid-side port must never be the underlay's.
+        if self.ports.get(usize::from(hop.port)).is_none_or(|port| port.side == Side::Eid) {
+            self.hops.refuse(id);
             return refused(RefusedKind::UnknownPort, u64::from(hop.port));
         }
         let full = refused(RefusedKind::NextHopTableFull, u64::from(id));
+        if !self.hops.has_row_for(id) {
+            self.reclaim();
+        }
         let Some(row) = self.hops.confirm(id, self.epoch) else { return full };
         let value = HopRow { port: hop.port, source: hop.source, destination: hop.destination };
-        if self.writers.hops.get(row) == Some(value) {
+        let before = self.writers.hops.get(row);
+        if before == Some(value) || self.writers.hops.set(row, value).is_ok() {
             return None;
         }
-        if self.writers.hops.set(row, value).is_err() { full } else { None }
+        give_back(&mut self.hops, id, before.is_none(), &self.domain);
+        full
     }
 
     fn put_adjacency(&mut self, id: u32, adjacency: Adjacency) -> Result<Option<Event>, Fault> {
-        let hop = self.hops.row(adjacency.next_hop).ok_or(Fault::UnknownId(adjacency.next_hop))?;
-        let value = build_adjacency(&adjacency, hop, self.settings.outer_df).ok_or(Fault::MixedFamilies(id))?;
         let full = refused(RefusedKind::AdjacencyTableFull, u64::from(id));
-        let Some(row) = self.adjacencies.confirm(id, self.epoch) else { return Ok(full) };
-        self.adjacency_facts.insert(row, Adjacency { next_hop: hop, ..adjacency });
-        let before = self.writers.adjacencies.get(row);
-        if before == Some(value) {
-            return Ok(None);
+        let hop = match self.hops.named(adjacency.next_hop) {
+            Named::Row(row) => row,
+            Named::Unknown => return Err(Fault::UnknownId(adjacency.next_hop)),
+            Named::Refused => {
+                self.adjacencies.refuse(id);
+                return Ok(full);
+            }
+        };
+        let value =
+            build_adjacency(&adjacency, hop, self.settings.outer_df).ok_or(Fault::MixedFamilies(id))?;
+        if !self.adjacencies.has_row_for(id) {
+            self.reclaim();
         }
-        if self.writers.adjacencies.set(row, value).is_err() {
+        let Some(row) = self.adjacencies.confirm(id, self.epoch) else { return Ok(full) };
+        let before = self.writers.adjacencies.get(row);
+        if before != Some(value) && self.writers.adjacencies.set(row, value).is_err() {
+            give_back(&mut self.adjacencies, id, before.is_none(), &self.domain);
             return Ok(full);
         }
-        if before.is_some() {
+        self.adjacency_facts.insert(row, Adjacency { next_hop: hop, ..adjacency });
+        // Sets carry copies of these two.
+        let copied = |row: &AdjacencyRow| (row.remote, row.payload_mtu());
+        if before.is_some_and(|before| copied(&before) != copied(&value)) {
             self.rebuild_sets_of(row);
         }
         Ok(None)
@@ -215,7 +261,8 @@ impl Applier {
     /// An adjacency's MTU or address changed: the sets that use it carry copies of both.
     fn rebuild_sets_of(&mut self, adjacency: u32) {
         let uses = |set: &LocatorSet| set.as_slice().iter().any(|l| l.adjacency == adjacency);
-        let rows: Vec<u32> = self.set_facts.iter().filter(|(_, set)| uses(set)).map(|(row, _)| *row).collect();
+        let rows: Vec<u32> =
+            self.set_facts.iter().filter(|(_, set)| uses(set)).map(|(row, _)| *row).collect();
         for row in rows {
             if let Some(facts) = self.set_facts.get(&row).copied() {
                 let value = self.set_row(&facts);
@@ -226,19 +273,34 @@ impl Applier {
     }
 
     fn put_set(&mut self, id: u32, set: &LocatorSet) -> Result<Option<Event>, Fault> {
+        let full = refused(RefusedKind::SetTableFull, u64::from(id));
         let mut locators = Vec::with_capacity(set.as_slice().len());
         for locator in set.as_slice() {
-            let row = self.adjacencies.row(locator.adjacency).ok_or(Fault::UnknownId(locator.adjacency))?;
-            locators.push(sterna_shm::Locator { adjacency: row, ..*locator });
+            match self.adjacencies.named(locator.adjacency) {
+                Named::Row(row) => locators.push(sterna_shm::Locator { adjacency: row, ..*locator }),
+                Named::Unknown => return Err(Fault::UnknownId(locator.adjacency)),
+                Named::Refused => {
+                    self.sets.refuse(id);
+                    return Ok(full);
+                }
+            }
         }
         let Some(facts) = LocatorSet::new(&locators) else { return Err(Fault::UnknownId(id)) };
-        let full = refused(RefusedKind::SetTableFull, u64::from(id));
+        if !self.sets.has_row_for(id) {
+            self.reclaim();
+        }
         let Some(row) = self.sets.confirm(id, self.epoch) else { return Ok(full) };
-        if self.set_facts.insert(row, facts) == Some(facts) && self.writers.sets.get(row).is_some() {
+        let before = self.writers.sets.get(row);
+        if before.is_some() && self.set_facts.get(&row) == Some(&facts) {
             return Ok(None);
         }
         let value = self.set_row(&facts);
-        Ok(if self.writers.sets.set(row, value).is_err() { full } else { None })
+        if self.writers.sets.set(row, value).is_err() {
+            give_back(&mut self.sets, id, before.is_none(), &self.domain);
+            return Ok(full);
+        }
+        self.set_facts.insert(row, facts);
+        Ok(None)
     }
 
     fn set_row(&mut self, facts: &LocatorSet) -> SetRow {
@@ -267,7 +329,11 @@ impl Applier {
 
     fn put_eid(&mut self, iid: Iid, prefix: Prefix, action: EidAction) -> Result<Option<Event>, Fault> {
         let body = match action {
-            EidAction::Remote { set } => EidBody::Remote { set: self.sets.row(set).ok_or(Fault::UnknownId(set))? },
+            EidAction::Remote { set } => match self.sets.named(set) {
+                Named::Row(set) => EidBody::Remote { set },
+                Named::Unknown => return Err(Fault::UnknownId(set)),
+                Named::Refused => return Ok(refused(RefusedKind::SetTableFull, u64::from(set))),
+            },
             EidAction::Negative { action } => EidBody::Negative { native: action == NegativeAction::Native },
             EidAction::Local { port, vlan, via } => {
                 EidBody::Served { port, vlan: vlan.map_or(0, |v| v.get()), via }
@@ -276,29 +342,31 @@ impl Applier {
                 EidBody::Agent { port, vlan: vlan.map_or(0, |v| v.get()), mac }
             }
         };
+        let entry = EidValue { body: self.attached.keep_agent(iid, prefix, body), session: self.epoch };
+        let key = EidKey::prefix(iid, prefix);
+        if self.writers.eids.insert(key, entry).is_err() {
+            self.writers.eids.reclaim();
+            if self.writers.eids.insert(key, entry).is_err() {
+                return Ok(refused(RefusedKind::EidTableFull, u64::from(iid.get())));
+            }
+        }
+        // Only now: what the agents had goes when the answer that replaces it is there.
         let gone = self.attached.note(iid, prefix, body, self.epoch);
         self.remove_agents(iid, &gone);
-        let body = self.attached.keep_agent(iid, prefix, body);
-        let value = EidValue { body, session: self.epoch };
-        let key = EidKey::prefix(iid, prefix);
-        if self.writers.eids.insert(key, value).is_ok() {
-            return Ok(None);
-        }
-        self.writers.eids.reclaim();
-        Ok(match self.writers.eids.insert(key, value) {
-            Ok(_) => None,
-            Err(_) => refused(RefusedKind::EidTableFull, u64::from(iid.get())),
-        })
+        Ok(None)
     }
 
     fn delete_eid(&mut self, iid: Iid, prefix: Prefix) {
         let gone = self.attached.forget(iid, prefix);
         self.remove_agents(iid, &gone);
-        self.writers.eids.remove(&EidKey::prefix(iid, prefix));
+        // A host prefix may go while its agent stays, in the prefix around it.
+        if !self.attached.has_agent(iid, prefix) {
+            self.writers.eids.remove(&EidKey::prefix(iid, prefix));
+        }
     }
 
     fn put_group(&mut self, group: Group) -> Option<Event> {
-        if usize::from(group.port) >= self.ports.len() {
+        if self.ports.get(usize::from(group.port)).is_none_or(|port| port.side == Side::Rloc) {
             return refused(RefusedKind::UnknownPort, u64::from(group.port));
         }
         if self.groups.len() >= self.limits.max_groups && !self.groups.contains_key(&group.iid) {
@@ -338,7 +406,9 @@ impl Applier {
             .writers
             .eids
             .iter()
-            .filter(|(key, value)| value.session != epoch && !attached.is_agent(key.iid(), key.addr(), &value.body))
+            .filter(|(key, value)| {
+                value.session != epoch && !attached.is_agent(key.iid(), key.addr(), &value.body)
+            })
             .map(|(key, _)| key)
             .collect();
         for key in stale {
@@ -368,8 +438,7 @@ impl Applier {
 
     fn steering_changes(&mut self, groups: &[Group], rlocs: &[IpAddr]) -> Vec<SteeringChange> {
         let macs = groups.iter().map(|g| SteeringChange::GatewayMac(g.port, g.mac, true));
-        let wanted: BTreeSet<_> =
-            rlocs.iter().map(|a| SteeringChange::Rloc(*a, true)).chain(macs).collect();
+        let wanted: BTreeSet<_> = rlocs.iter().map(|a| SteeringChange::Rloc(*a, true)).chain(macs).collect();
         let off = |change: &SteeringChange| match *change {
             SteeringChange::Rloc(address, _) => SteeringChange::Rloc(address, false),
             SteeringChange::GatewayMac(port, mac, _) => SteeringChange::GatewayMac(port, mac, false),
@@ -402,6 +471,14 @@ impl Applier {
     /// Bytes of the EID table, and its entries.
     pub fn eid_footprint(&self) -> (usize, usize) {
         (self.writers.eids.bytes(), self.writers.eids.len())
+    }
+}
+
+/// A row could not be written. One that was never written is not a number's row; any other keeps its old value.
+fn give_back(rows: &mut Rows, id: u32, is_new: bool, domain: &Domain) {
+    if is_new {
+        rows.retire(id, domain);
+        rows.refuse(id);
     }
 }
 

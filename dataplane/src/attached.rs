@@ -3,11 +3,11 @@
 use crate::apply::Applier;
 use crate::state::Upward;
 use crate::tables::{EidBody, EidValue, Tag};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use sterna_shm::Event;
 use sterna_table::EidKey;
-use sterna_wire::{Iid, Mac, Prefix, VlanId};
+use sterna_wire::{Family, Iid, Mac, Prefix, VlanId};
 
 /// Where an agent was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,36 +25,84 @@ struct Served {
     epoch: u32,
 }
 
+/// The served prefixes of one group.
+#[derive(Default)]
+struct ServedOf {
+    prefixes: BTreeMap<Prefix, Served>,
+    /// How many prefixes there are of each length.
+    lengths: BTreeMap<u8, usize>,
+}
+
+impl ServedOf {
+    fn insert(&mut self, prefix: Prefix, served: Served) {
+        if self.prefixes.insert(prefix, served).is_none() {
+            *self.lengths.entry(prefix.len()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, prefix: &Prefix) -> bool {
+        let known = self.prefixes.remove(prefix).is_some();
+        if known && let Some(count) = self.lengths.get_mut(&prefix.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&prefix.len());
+            }
+        }
+        known
+    }
+
+    /// The longest served prefix of an address, and its length.
+    fn longest(&self, eid: IpAddr) -> Option<(u8, &Served)> {
+        let find = |len: &u8| Some((*len, self.prefixes.get(&Prefix::masked(eid, *len).ok()?)?));
+        self.lengths.keys().rev().find_map(find)
+    }
+}
+
 /// Served prefixes and the agents seen in them.
 #[derive(Default)]
 pub struct Attached {
-    served: BTreeMap<Iid, BTreeMap<Prefix, Served>>,
-    agents: HashMap<(Iid, IpAddr), Agent>,
+    served: BTreeMap<Iid, ServedOf>,
+    agents: BTreeMap<(Iid, IpAddr), Agent>,
 }
 
 impl Attached {
-    /// Takes note of an EID upsert; gives the agents that lost their prefix by it.
+    /// Takes note of an EID upsert whose entry stands in the table; gives the agents that lost their place by it.
     pub(crate) fn note(&mut self, iid: Iid, prefix: Prefix, body: EidBody, epoch: u32) -> Vec<IpAddr> {
         match body {
             EidBody::Served { .. } => {
                 self.served.entry(iid).or_default().insert(prefix, Served { body, epoch });
                 self.orphans(iid, prefix)
             }
-            // A prefix that is now elsewhere is not served here any more.
-            _ => self.forget(iid, prefix),
+            // A prefix that is now elsewhere is not served here any more, and nobody in it is attached here unless
+            // by a longer prefix.
+            _ => {
+                if let Some(served) = self.served.get_mut(&iid) {
+                    served.remove(&prefix);
+                }
+                if prefix.is_host() {
+                    self.agents.remove(&(iid, prefix.addr()));
+                    return Vec::new();
+                }
+                let Some(served) = self.served.get(&iid) else { return Vec::new() };
+                let stays = |eid| served.longest(eid).is_some_and(|(len, _)| len > prefix.len());
+                self.agents_in(iid, prefix).map(|(eid, _)| eid).filter(|eid| !stays(*eid)).collect()
+            }
         }
     }
 
     /// Takes note of an EID delete; gives the agents that lost their prefix by it.
     pub(crate) fn forget(&mut self, iid: Iid, prefix: Prefix) -> Vec<IpAddr> {
-        let known = self.served.get_mut(&iid).is_some_and(|served| served.remove(&prefix).is_some());
+        let known = self.served.get_mut(&iid).is_some_and(|served| served.remove(&prefix));
         if known { self.orphans(iid, prefix) } else { Vec::new() }
     }
 
     /// Forgets prefixes that `epoch` did not confirm; gives the agents that lost theirs.
     pub(crate) fn sweep(&mut self, epoch: u32) -> Vec<(Iid, Vec<IpAddr>)> {
         for served in self.served.values_mut() {
-            served.retain(|_, s| s.epoch == epoch);
+            let stale = |(prefix, s): (&Prefix, &Served)| (s.epoch != epoch).then_some(*prefix);
+            for prefix in served.prefixes.iter().filter_map(stale).collect::<Vec<_>>() {
+                served.remove(&prefix);
+            }
         }
         let mut gone: BTreeMap<Iid, Vec<IpAddr>> = BTreeMap::new();
         for ((iid, eid), agent) in &self.agents {
@@ -65,37 +113,46 @@ impl Attached {
         gone.into_iter().collect()
     }
 
-    fn orphans(&self, iid: Iid, prefix: Prefix) -> Vec<IpAddr> {
-        let inside = |(i, eid): &(Iid, IpAddr)| *i == iid && prefix.contains(*eid);
-        self.agents
-            .iter()
-            .filter(|(key, agent)| inside(key) && !self.covers(key.0, key.1, agent))
-            .map(|(key, _)| key.1)
-            .collect()
+    fn agents_in(&self, iid: Iid, prefix: Prefix) -> impl Iterator<Item = (IpAddr, &Agent)> {
+        let all = (iid, prefix.addr())..=(iid, last_address(prefix));
+        self.agents.range(all).map(|((_, eid), agent)| (*eid, agent))
     }
 
-    /// Whether the longest served prefix of an address is on the agent's attachment.
+    fn orphans(&self, iid: Iid, prefix: Prefix) -> Vec<IpAddr> {
+        let lost = |(eid, agent): &(IpAddr, &Agent)| !self.covers(iid, *eid, agent);
+        self.agents_in(iid, prefix).filter(lost).map(|(eid, _)| eid).collect()
+    }
+
+    /// Whether the longest served prefix of an address is on the agent's attachment and allows a host there: behind
+    /// an inner router only that router itself is one.
     fn covers(&self, iid: Iid, eid: IpAddr, agent: &Agent) -> bool {
-        let Some(served) = self.served.get(&iid) else { return false };
-        let longest = served.iter().filter(|(p, _)| p.contains(eid)).max_by_key(|(p, _)| p.len());
-        matches!(longest, Some((_, Served { body: EidBody::Served { port, vlan, .. }, .. }))
-            if (*port, *vlan) == (agent.port, agent.vlan))
+        let longest = self.served.get(&iid).and_then(|served| served.longest(eid));
+        matches!(longest, Some((_, Served { body: EidBody::Served { port, vlan, via }, .. }))
+            if (*port, *vlan) == (agent.port, agent.vlan) && via.is_none_or(|router| router == eid))
     }
 
     /// The entry of a host prefix that is served as such.
     fn host_prefix(&self, iid: Iid, eid: IpAddr) -> Option<EidBody> {
-        self.served.get(&iid)?.get(&Prefix::host(eid)).map(|served| served.body)
+        self.served.get(&iid)?.prefixes.get(&Prefix::host(eid)).map(|served| served.body)
     }
 
-    /// A host prefix that is served and whose agent is known stays the agent's entry.
+    /// A host prefix that is served on the attachment of its known agent stays the agent's entry.
     pub(crate) fn keep_agent(&self, iid: Iid, prefix: Prefix, body: EidBody) -> EidBody {
-        let known = self.agents.get(&(iid, prefix.addr()));
-        match (body, known) {
-            (EidBody::Served { via: None, .. }, Some(agent)) if prefix.is_host() => {
-                EidBody::Agent { port: agent.port, vlan: agent.vlan, mac: agent.mac }
+        let EidBody::Served { port, vlan, via } = body else { return body };
+        let known = self.agents.get(&(iid, prefix.addr())).filter(|_| prefix.is_host());
+        match known {
+            Some(a)
+                if (a.port, a.vlan) == (port, vlan) && via.is_none_or(|router| router == prefix.addr()) =>
+            {
+                EidBody::Agent { port, vlan, mac: a.mac }
             }
             _ => body,
         }
+    }
+
+    /// Whether an agent was seen that this host prefix is the address of.
+    pub(crate) fn has_agent(&self, iid: Iid, prefix: Prefix) -> bool {
+        prefix.is_host() && self.agents.contains_key(&(iid, prefix.addr()))
     }
 
     /// Whether an entry is the one of an agent seen here.
@@ -110,6 +167,14 @@ impl Attached {
     }
 }
 
+fn last_address(prefix: Prefix) -> IpAddr {
+    let len = u32::from(prefix.len());
+    match prefix.addr() {
+        IpAddr::V4(a) => IpAddr::V4((a.to_bits() | u32::MAX.checked_shr(len).unwrap_or(0)).into()),
+        IpAddr::V6(a) => IpAddr::V6((a.to_bits() | u128::MAX.checked_shr(len).unwrap_or(0)).into()),
+    }
+}
+
 impl Applier {
     /// Takes what a worker saw into the tables; the event, if any, goes to the control plane.
     pub fn learn(&mut self, seen: &Upward) -> Option<Event> {
@@ -119,27 +184,37 @@ impl Applier {
                 let agent = Agent { port, vlan, mac };
                 self.put_agent(iid, eid, agent).then(|| agent_event(iid, eid, &agent))
             }
-            Upward::Miss { iid, eid, source, port } => Some(Event::Miss { iid: Iid::new(iid)?, eid, source, port }),
+            Upward::Miss { iid, eid, source, port } => {
+                Some(Event::Miss { iid: Iid::new(iid)?, eid, source, port })
+            }
         }
     }
 
-    /// Enters an agent, if the address is served on its attachment and nobody else's by a longer prefix.
+    /// Enters an agent, if the address is served on its attachment and no longer prefix says otherwise. A MAC that
+    /// the control plane gave stays.
     fn put_agent(&mut self, iid: Iid, eid: IpAddr, agent: Agent) -> bool {
-        let key = EidKey::host(iid, eid);
-        let free = match self.writers.eids.get(&key).map(|value| value.body) {
-            None | Some(EidBody::Agent { .. } | EidBody::Served { .. }) => true,
-            Some(EidBody::Remote { .. } | EidBody::Negative { .. }) => false,
-        };
-        if !free || !self.attached.covers(iid, eid, &agent) {
+        if !self.attached.covers(iid, eid, &agent) || self.is_answered_otherwise(iid, eid) {
             return false;
         }
         let body = EidBody::Agent { port: agent.port, vlan: agent.vlan, mac: agent.mac };
         let value = EidValue { body, session: self.epoch };
-        let entered = self.writers.eids.insert(key, value).is_ok();
+        let entered = self.writers.eids.insert(EidKey::host(iid, eid), value).is_ok();
         if entered {
             self.attached.agents.insert((iid, eid), agent);
         }
         entered
+    }
+
+    /// Whether the longest match of an address is neither served nor an agent seen here.
+    fn is_answered_otherwise(&self, iid: Iid, eid: IpAddr) -> bool {
+        let entry =
+            |len: u8| Some(self.writers.eids.get(&EidKey::prefix(iid, Prefix::masked(eid, len).ok()?))?.body);
+        let longest = self.writers.eids.lengths(iid, Family::of(eid)).into_iter().find_map(entry);
+        match longest {
+            Some(EidBody::Served { .. }) => false,
+            Some(EidBody::Agent { .. }) => !self.attached.has_agent(iid, Prefix::host(eid)),
+            Some(EidBody::Remote { .. } | EidBody::Negative { .. }) | None => true,
+        }
     }
 
     /// Takes agents out of the tables again; a host prefix that is still served becomes unresolved.
@@ -147,7 +222,8 @@ impl Applier {
         for eid in eids {
             self.attached.agents.remove(&(iid, *eid));
             let key = EidKey::host(iid, *eid);
-            let was_agent = matches!(self.writers.eids.get(&key), Some(EidValue { body: EidBody::Agent { .. }, .. }));
+            let was_agent =
+                matches!(self.writers.eids.get(&key), Some(EidValue { body: EidBody::Agent { .. }, .. }));
             if !was_agent {
                 continue;
             }
@@ -164,9 +240,14 @@ impl Applier {
         }
     }
 
-    /// The events that tell a new control plane who is attached.
-    pub fn agent_events(&self) -> Vec<Event> {
-        self.attached.agents().map(|(iid, eid, agent)| agent_event(iid, eid, agent)).collect()
+    /// The addresses of all agents seen here.
+    pub fn agents(&self) -> impl Iterator<Item = (Iid, IpAddr)> {
+        self.attached.agents().map(|(iid, eid, _)| (iid, eid))
+    }
+
+    /// The event that tells a control plane where an agent is; nothing when it is not attached any more.
+    pub fn agent_event(&self, iid: Iid, eid: IpAddr) -> Option<Event> {
+        self.attached.agents.get(&(iid, eid)).map(|agent| agent_event(iid, eid, agent))
     }
 }
 

@@ -6,17 +6,23 @@ use crate::state::Uplink;
 use crate::worker::{Shared, now_ns};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use sterna_shm::{Counters, DataplaneSession, Event, Farewell, Listener, Offer, PortDesc};
 use sterna_table::{Domain, Stamp};
+use sterna_wire::Iid;
 use tracing::{info, warn};
 
 /// Updates applied between two looks at everything else: a full sync must not delay heartbeats or neighbours.
 const UPDATES_PER_TURN: usize = 4096;
 /// Longest sleep: the heartbeat's period, and how late a retired row may be freed.
 const TURN_MS: i64 = 100;
+/// Sleep while a finished sync waits for workers to pass.
+const SETTLE_MS: i64 = 1;
+/// Sleep while events wait for room in the ring, whose reader does not wake us.
+const UNSENT_MS: i64 = 10;
 /// Slots of the rings between the planes (256 bytes each).
 const RING_SLOTS: usize = 4096;
 
@@ -49,8 +55,13 @@ pub struct Conductor<S: Steer> {
     parts: ConductorParts,
     steering: S,
     session: Option<DataplaneSession>,
-    /// Events that found the ring full; bounded by [`RING_SLOTS`].
+    /// Events that found the ring full and may be lost; bounded by [`RING_SLOTS`].
     outbox: VecDeque<Event>,
+    /// Agents that the control plane is to be told of, each once, as they are when there is room: never lost, and
+    /// bounded by how many there are.
+    agents_due: BTreeSet<(Iid, IpAddr)>,
+    /// The newest sync that every worker uses and the control plane has not been told of.
+    applied: Option<Event>,
     /// Syncs that ended in this turn's updates; they settle once published.
     finished: Vec<Event>,
     /// Syncs that are published but not yet seen by every worker.
@@ -65,6 +76,8 @@ impl<S: Steer> Conductor<S> {
             steering,
             session: None,
             outbox: VecDeque::new(),
+            agents_due: BTreeSet::new(),
+            applied: None,
             finished: Vec::new(),
             settling: VecDeque::new(),
         }
@@ -123,7 +136,9 @@ impl<S: Steer> Conductor<S> {
                 self.parts.applier.begin_session();
                 self.finished.clear();
                 self.settling.clear();
-                self.outbox = self.parts.applier.agent_events().into();
+                self.outbox.clear();
+                self.applied = None;
+                self.agents_due = self.parts.applier.agents().collect();
             }
             Ok(None) => {}
             Err(error) => warn!(%error, "a control plane was refused"),
@@ -171,9 +186,13 @@ impl<S: Steer> Conductor<S> {
         // Bounded by the queue's size per turn, so that a storm cannot keep the updates waiting.
         for _ in 0..self.parts.uplink.capacity() {
             let Some(seen) = self.parts.uplink.pop() else { break };
-            if let Some(event) = self.parts.applier.learn(&seen) {
-                learned |= matches!(event, Event::Agent { .. });
-                self.outbox.push_back(event);
+            match self.parts.applier.learn(&seen) {
+                Some(Event::Agent { iid, eid, .. }) => {
+                    learned = true;
+                    self.agents_due.insert((iid, eid));
+                }
+                Some(event) => self.outbox.push_back(event),
+                None => {}
             }
         }
         learned
@@ -195,7 +214,7 @@ impl<S: Steer> Conductor<S> {
             if !self.parts.domain.passed(*stamp) {
                 return;
             }
-            self.outbox.push_back(*event);
+            self.applied = Some(*event);
             self.settling.pop_front();
         }
     }
@@ -204,15 +223,30 @@ impl<S: Steer> Conductor<S> {
         let Some(session) = &mut self.session else {
             // Nobody to tell; agents are told anew when somebody connects.
             self.outbox.clear();
+            self.agents_due.clear();
+            self.applied = None;
             return;
         };
-        let mut sent = false;
-        while let Some(event) = self.outbox.front() {
-            if session.events.push(event).is_err() {
+        let (mut sent, mut room) = (false, true);
+        let mut push = |event: &Event| {
+            room = room && session.events.push(event).is_ok();
+            sent |= room;
+            room
+        };
+        if self.applied.as_ref().is_some_and(&mut push) {
+            self.applied = None;
+        }
+        while let Some(&(iid, eid)) = self.agents_due.first() {
+            // One that is gone meanwhile has nothing to tell.
+            if let Some(event) = self.parts.applier.agent_event(iid, eid)
+                && !push(&event)
+            {
                 break;
             }
+            self.agents_due.pop_first();
+        }
+        while self.outbox.front().is_some_and(&mut push) {
             self.outbox.pop_front();
-            sent = true;
         }
         if sent {
             session.ring_events();
@@ -237,8 +271,17 @@ impl<S: Steer> Conductor<S> {
             fds.push(PollFd::from_borrowed_fd(session.as_fd(), PollFlags::IN));
             fds.push(PollFd::from_borrowed_fd(session.doorbell().as_fd(), PollFlags::IN));
         }
-        let soon = more || !self.settling.is_empty();
-        let timeout = Timespec { tv_sec: 0, tv_nsec: if soon { 0 } else { TURN_MS * 1_000_000 } };
+        let ms = if more {
+            0
+        } else if !self.settling.is_empty() {
+            // A worker is inside a burst, or the kernel put it aside: spinning would take its core away.
+            SETTLE_MS
+        } else if !self.agents_due.is_empty() {
+            UNSENT_MS
+        } else {
+            TURN_MS
+        };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: ms * 1_000_000 };
         // An interrupted poll is a short sleep.
         let _ = poll(&mut fds, Some(&timeout));
         fds[0].revents().contains(PollFlags::IN)

@@ -62,6 +62,12 @@ pub enum Basic {
     FramesTotal,
     /// Frames that no ring and no list accounts for (always 0).
     FramesLeaked,
+    /// Updates from the control plane that found a table full.
+    UpdatesRefused,
+    /// 1 where the driver runs the XDP program, 0 in generic mode.
+    NativeXdp,
+    /// 1 where the device reads and writes our frames itself.
+    ZeroCopy,
 }
 
 const BASIC: &[(Basic, &str, Kind, &str)] = &[
@@ -82,15 +88,43 @@ const BASIC: &[(Basic, &str, Kind, &str)] = &[
     (Basic::NeighborsLearned, "neighbors_learned", Kind::Info, "Neighbours learned or changed."),
     (Basic::Misses, "misses", Kind::Info, "Miss events raised to the control plane."),
     (Basic::EventsLost, "events_lost", Kind::Info, "Events lost because their queue was full."),
-    (Basic::EcnSuspicious, "ecn_suspicious", Kind::Info, "Decapsulated packets with a suspicious ECN pair (RFC 6040)."),
+    (
+        Basic::EcnSuspicious,
+        "ecn_suspicious",
+        Kind::Info,
+        "Decapsulated packets with a suspicious ECN pair (RFC 6040).",
+    ),
     (Basic::Bursts, "bursts", Kind::Info, "Bursts that held at least one packet."),
     (Basic::EmptyPolls, "empty_polls", Kind::Info, "Polls that found nothing."),
     (Basic::Sleeps, "sleeps", Kind::Info, "Times the worker slept on its sockets."),
-    (Basic::KernelRxRingFull, "kernel_rx_ring_full", Kind::Gauge, "Frames the kernel dropped: receive ring full."),
+    (
+        Basic::KernelRxRingFull,
+        "kernel_rx_ring_full",
+        Kind::Gauge,
+        "Frames the kernel dropped: receive ring full.",
+    ),
     (Basic::KernelFillEmpty, "kernel_fill_empty", Kind::Gauge, "Times the kernel found the fill ring empty."),
-    (Basic::KernelRxDropped, "kernel_rx_dropped", Kind::Gauge, "Frames the kernel dropped for other reasons."),
+    (
+        Basic::KernelRxDropped,
+        "kernel_rx_dropped",
+        Kind::Gauge,
+        "Frames the kernel dropped for other reasons.",
+    ),
     (Basic::FramesTotal, "frames_total", Kind::Gauge, "Frames in the port's frame memory."),
     (Basic::FramesLeaked, "frames_leaked", Kind::Gauge, "Frames that no ring and no list accounts for."),
+    (
+        Basic::UpdatesRefused,
+        "updates_refused",
+        Kind::Info,
+        "Updates from the control plane that found a table full.",
+    ),
+    (
+        Basic::NativeXdp,
+        "native_xdp",
+        Kind::Gauge,
+        "1 where the driver runs the XDP program, 0 in generic mode.",
+    ),
+    (Basic::ZeroCopy, "zero_copy", Kind::Gauge, "1 where the device reads and writes our frames itself."),
 ];
 
 const PUNT_BASE: usize = BASIC.len();
@@ -123,8 +157,10 @@ impl From<DropReason> for CounterIndex {
 /// Names, kinds and sentences of all counters, in block order.
 pub fn catalogue() -> Vec<CounterDesc> {
     let basic = BASIC.iter().map(|&(_, name, kind, help)| CounterDesc { name, kind, help });
-    let punts = PuntReason::ALL.iter().map(|r| CounterDesc { name: r.name(), kind: Kind::Punt, help: r.help() });
-    let drops = DropReason::ALL.iter().map(|r| CounterDesc { name: r.name(), kind: Kind::Drop, help: r.help() });
+    let punts =
+        PuntReason::ALL.iter().map(|r| CounterDesc { name: r.name(), kind: Kind::Punt, help: r.help() });
+    let drops =
+        DropReason::ALL.iter().map(|r| CounterDesc { name: r.name(), kind: Kind::Drop, help: r.help() });
     basic.chain(punts).chain(drops).collect()
 }
 

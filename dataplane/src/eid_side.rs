@@ -90,7 +90,9 @@ fn classify<'v>(layout: &'v Layout, ingress: u16, at: usize, frame: &[u8]) -> Cl
 /// ICMPv6 types 133 to 137 directly behind the IPv6 header (RFC 4861).
 #[inline]
 pub(crate) fn is_ndisc(inner: &Inner, packet: &[u8]) -> bool {
-    inner.protocol == ICMPV6 && inner.family == Family::V6 && packet.get(40).is_some_and(|t| (133..=137).contains(t))
+    inner.protocol == ICMPV6
+        && inner.family == Family::V6
+        && packet.get(40).is_some_and(|t| (133..=137).contains(t))
 }
 
 impl Step<'_, '_> {
@@ -134,7 +136,9 @@ impl Step<'_, '_> {
     ) -> Verdict {
         let here = (self.ingress, head.vlan);
         let local = match source {
-            Some(EidBody::Agent { port, vlan, .. } | EidBody::Served { port, vlan, .. }) => (port, vlan) == here,
+            Some(EidBody::Agent { port, vlan, .. } | EidBody::Served { port, vlan, .. }) => {
+                (port, vlan) == here
+            }
             _ => false,
         };
         let inner = &head.inner;
@@ -145,7 +149,7 @@ impl Step<'_, '_> {
         }
         let packet = &frame[head.l3..head.l3 + usize::from(inner.len)];
         if gateway == Some(inner.destination) {
-            return self.to_gateway(head.group, inner, packet);
+            return self.to_gateway(head.group, inner, packet, frame);
         }
         let key = hold_key(head.group.iid.get(), inner.family, &inner.destination, Role::Destination);
         if self.must_queue(&key) {
@@ -166,8 +170,7 @@ impl Step<'_, '_> {
             return self.refuse_ttl(group, inner, packet);
         }
         let clamp = self.layout.settings.mss_clamp;
-        let rewrite =
-            Rewrite { ttl: inner.ttl - 1, tos: inner.tos, mss_mtu: clamp.then(|| way.mtu()) };
+        let rewrite = Rewrite { ttl: inner.ttl - 1, tos: inner.tos, mss_mtu: clamp.then(|| way.mtu()) };
         if inner.len > way.mtu() {
             return self.refuse_or_split(group, way, inner, packet, &rewrite);
         }

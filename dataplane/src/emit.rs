@@ -3,10 +3,10 @@
 use crate::counters::Basic;
 use crate::encap::{self, ETHERNET, OuterFields, ethertype};
 use crate::inner::Inner;
+use crate::mss;
 use crate::step::Step;
 use crate::tables::{AdjacencyRow, HopRow, Tag};
 use crate::verdict::DropReason;
-use crate::mss;
 use sterna_wire::{Family, Mac};
 use sterna_xsk::Frame;
 

@@ -21,7 +21,10 @@ pub fn hash(source: &[u8; 16], destination: &[u8; 16], selector: u64) -> u32 {
         u64::from_le_bytes([b[i], b[i + 1], b[i + 2], b[i + 3], b[i + 4], b[i + 5], b[i + 6], b[i + 7]])
     };
     let a = fold_multiply(word(source, 0) ^ 0xa076_1d64_78bd_642f, word(source, 8) ^ 0xe703_7ed1_a0b4_28db);
-    let b = fold_multiply(word(destination, 0) ^ 0x8ebc_6af0_9c88_c6e3, word(destination, 8) ^ 0x5899_65cc_7537_4cc3);
+    let b = fold_multiply(
+        word(destination, 0) ^ 0x8ebc_6af0_9c88_c6e3,
+        word(destination, 8) ^ 0x5899_65cc_7537_4cc3,
+    );
     let mixed = fold_multiply(a ^ selector, b ^ 0x1d8e_4e27_c47d_124f);
     (mixed ^ (mixed >> 32)) as u32
 }
@@ -127,11 +130,14 @@ mod tests {
     fn a_flow_keeps_its_locator_when_others_come_and_go() {
         let mut flows = FlowTable::new();
         let two = set([true, true, false], 1);
-        let before: Vec<_> = (0..1000u32).map(|f| flows.locate(&two, 9, f.wrapping_mul(0x9e37_79b9), 0)).collect();
+        let before: Vec<_> =
+            (0..1000u32).map(|f| flows.locate(&two, 9, f.wrapping_mul(0x9e37_79b9), 0)).collect();
         let three = set([true, true, true], 2);
-        let after: Vec<_> = (0..1000u32).map(|f| flows.locate(&three, 9, f.wrapping_mul(0x9e37_79b9), 1)).collect();
+        let after: Vec<_> =
+            (0..1000u32).map(|f| flows.locate(&three, 9, f.wrapping_mul(0x9e37_79b9), 1)).collect();
         assert_eq!(before, after);
-        let fresh: Vec<_> = (1000..2000u32).map(|f| flows.locate(&three, 9, f.wrapping_mul(0x9e37_79b9), 1)).collect();
+        let fresh: Vec<_> =
+            (1000..2000u32).map(|f| flows.locate(&three, 9, f.wrapping_mul(0x9e37_79b9), 1)).collect();
         assert!(fresh.contains(&2), "new flows use the new locator");
     }
 

@@ -162,7 +162,12 @@ impl Upper {
     fn behind_extensions(next_header: u8, payload: &[u8]) -> Upper {
         // A chain that cannot be walked still has addresses and a flow label; transit does not judge it.
         let Ok(end) = ipv6_ext::walk(sterna_wire::Protocol(next_header), payload) else {
-            return Upper { protocol: next_header, fragment: false, syn: false, selector: u64::from(next_header) };
+            return Upper {
+                protocol: next_header,
+                fragment: false,
+                syn: false,
+                selector: u64::from(next_header),
+            };
         };
         match end.fragment {
             Some(fragment) => Upper {

@@ -65,7 +65,8 @@ impl Layout {
         attachments.sort_unstable();
         let mut iids: Vec<_> = groups.iter().enumerate().map(|(i, g)| (g.iid.get(), row(i))).collect();
         iids.sort_unstable();
-        let of = |family| rlocs.iter().filter(|a| Family::of(**a) == family).map(|a| addr_bytes(*a)).collect();
+        let of =
+            |family| rlocs.iter().filter(|a| Family::of(**a) == family).map(|a| addr_bytes(*a)).collect();
         Layout {
             ports,
             groups,

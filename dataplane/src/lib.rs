@@ -3,7 +3,7 @@
 //! Read the modules in a packet's order. [`worker`] takes a burst from a port and calls [`step::step_burst`], the
 //! one function that decides packets: `eid_side` for what agents send, `rloc_side` for what comes out of the
 //! tunnel. Both read the packet ([`inner`], [`decap`]), look its addresses up in [`tables`], find the way
-//! ([`route`], [`locator`], [`flow`]) and write it into a fresh transmit frame (`emit`, [`encap`]). What cannot go
+//! (`route`, [`locator`], [`flow`]) and write it into a fresh transmit frame (`emit`, [`encap`]). What cannot go
 //! on is told to its source (`refuse`), waits ([`hold`], [`release`]) or is counted under one of [`verdict`]'s
 //! reasons. `neighbor` answers ARP and ND on the eid side.
 //!
@@ -25,11 +25,11 @@ pub mod encap;
 pub mod flow;
 pub mod inner;
 pub mod locator;
-pub mod route;
+pub(crate) mod route;
 pub mod step;
 
-pub mod emit;
 mod eid_side;
+pub mod emit;
 mod refuse;
 mod rloc_side;
 
@@ -48,6 +48,7 @@ pub mod attached;
 pub mod rows;
 
 pub mod conductor;
+mod fuzz_body;
 pub mod rig;
 pub mod start;
 pub mod worker;

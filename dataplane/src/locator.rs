@@ -46,7 +46,10 @@ fn fill_slots(row: &mut SetRow, keys: &[u64]) {
     row.candidates = chosen.iter().fold(0, |bits, (i, _, _)| bits | 1 << i);
     for (slot, to) in row.slots.iter_mut().enumerate() {
         let score = |key: u64, weight: f64| {
-            let hash = fold_multiply(key ^ 0x9e37_79b9_7f4a_7c15, (slot as u64 + 1).wrapping_mul(0xd6e8_feb8_6659_fd93));
+            let hash = fold_multiply(
+                key ^ 0x9e37_79b9_7f4a_7c15,
+                (slot as u64 + 1).wrapping_mul(0xd6e8_feb8_6659_fd93),
+            );
             // A uniform number in (0, 1): -ln(u)/w is smallest for slot winners (weighted rendezvous hashing).
             let uniform = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
             -uniform.ln() / weight
@@ -122,7 +125,12 @@ mod tests {
 
     #[test]
     fn zero_weights_split_evenly_and_255_is_never_used() {
-        let row = build_set(&[locator(1, 0, true), locator(1, 0, true), locator(255, 100, true)], &[1, 2, 3], 1464, 1);
+        let row = build_set(
+            &[locator(1, 0, true), locator(1, 0, true), locator(255, 100, true)],
+            &[1, 2, 3],
+            1464,
+            1,
+        );
         let [a, b, c, _] = shares(&row);
         assert!(a > 44 && b > 44 && c == 0, "{a} {b} {c}");
         let none = build_set(&[locator(255, 100, true)], &[1], 1464, 1);

@@ -55,7 +55,8 @@ fn run(arguments: &Arguments) -> Result<()> {
 
 fn read_config(arguments: &Arguments) -> Result<Validated> {
     let look = Look { colour: std::io::stderr().is_terminal(), ..Look::PLAIN };
-    let checked = load(&arguments.config).and_then(|config| host::check(&config, &host::Kernel).map(|()| config));
+    let checked =
+        load(&arguments.config).and_then(|config| host::check(&config, &host::Kernel).map(|()| config));
     match checked {
         Ok(config) => Ok(config),
         Err(report) => {

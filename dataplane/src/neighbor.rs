@@ -27,7 +27,9 @@ impl Step<'_, '_> {
         if !arp.is_probe() {
             self.learn(group, link.vlan, IpAddr::V4(arp.sender_ip), arp.sender_mac);
         }
-        if arp.is_request() && self.answers(group, IpAddr::V4(arp.target_ip), arp.is_probe(), arp.is_gratuitous()) {
+        if arp.is_request()
+            && self.answers(group, IpAddr::V4(arp.target_ip), arp.is_probe(), arp.is_gratuitous())
+        {
             let mut out = [0; FRAME];
             let len = frames::arp_reply(
                 group.mac,
@@ -44,7 +46,13 @@ impl Step<'_, '_> {
 
     /// Neighbour discovery from an eid-side host.
     #[cold]
-    pub(crate) fn handle_ndisc(&mut self, group: &Group, link: &Link, inner: &Inner, frame: &[u8]) -> Verdict {
+    pub(crate) fn handle_ndisc(
+        &mut self,
+        group: &Group,
+        link: &Link,
+        inner: &Inner,
+        frame: &[u8],
+    ) -> Verdict {
         let packet = &frame[link.payload..link.payload + usize::from(inner.len)];
         let Some(sender) = frame.get(6..12).and_then(|b| <[u8; 6]>::try_from(b).ok()).map(Mac) else {
             return Verdict::Drop(DropReason::Truncated);

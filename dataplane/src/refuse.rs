@@ -2,10 +2,11 @@
 
 use crate::counters::Basic;
 use crate::emit::{Rewrite, Way};
+use crate::hold::Role;
 use crate::inner::{self, Inner};
 use crate::layout::gateway;
-use crate::route::route;
-use crate::step::Step;
+use crate::route::{Stop, route};
+use crate::step::{Step, hold_key};
 use crate::tables::question;
 use crate::verdict::{DropReason, PuntReason, Verdict};
 use crate::{flow, fragment, icmp};
@@ -23,7 +24,7 @@ impl Step<'_, '_> {
     /// The TTL ran out: drop, and say so to the source.
     #[cold]
     pub(crate) fn refuse_ttl(&mut self, group: &Group, inner: &Inner, packet: &[u8]) -> Verdict {
-        if self.may_answer(inner)
+        if self.may_answer(inner, packet)
             && let Some(from) = gateway(group, inner.family)
         {
             let mut out = [0; ERROR_MAX];
@@ -46,7 +47,7 @@ impl Step<'_, '_> {
         if inner.family == Family::V4 && !inner.dont_fragment {
             return self.split(group, way, packet, rewrite);
         }
-        if self.may_answer(inner)
+        if self.may_answer(inner, packet)
             && let Some(from) = gateway(group, inner.family)
         {
             let mut out = [0; ERROR_MAX];
@@ -86,8 +87,12 @@ impl Step<'_, '_> {
         Verdict::Transmit(port)
     }
 
-    /// At most one error per second and (source, destination), and a bound on all of them.
-    fn may_answer(&mut self, inner: &Inner) -> bool {
+    /// At most one error per second and (source, destination), and a bound on all of them. An error, which is
+    /// never answered, must not use up what a packet of the same pair is due.
+    fn may_answer(&mut self, inner: &Inner, packet: &[u8]) -> bool {
+        if is_icmp_error(inner, packet) {
+            return false;
+        }
         let pair = u64::from(flow::hash(&inner.source, &inner.destination, u64::from(inner.family as u8)));
         let now_ns = self.state.now_ns;
         if self.state.icmp.allow(pair, now_ns) {
@@ -99,51 +104,76 @@ impl Step<'_, '_> {
     }
 
     fn send_error(&mut self, group: &Group, error: Option<&[u8]>) {
-        if error.is_some_and(|packet| self.originate(group, packet)) {
+        if error.is_some_and(|packet| self.originate(group, packet).is_ok()) {
             let ingress = self.ingress;
             self.state.tally(ingress).add(Basic::IcmpErrors, 1);
         }
     }
 
-    /// Sends an inner packet that this gateway made; false when it has no way now.
-    fn originate(&mut self, group: &Group, packet: &[u8]) -> bool {
-        let Ok(inner) = inner::read(packet) else { return false };
+    /// Sends an inner packet that this gateway made, if it has a way now.
+    fn originate(&mut self, group: &Group, packet: &[u8]) -> Result<(), Stop> {
+        let inner = inner::read(packet).map_err(Stop::Drop)?;
         let view = self.view;
         let asked = question(group.iid.get(), inner.family, &inner.destination);
         let body = view.eids().lookup(&view.guard, asked).map(|found| found.value.body);
-        let Ok(way) = route(self, view, group, body, &inner) else { return false };
+        let way = route(self, view, group, body, &inner)?;
         if inner.len > way.mtu() {
-            return false;
+            return Err(Stop::Drop(DropReason::TooBig));
         }
         let rewrite = Rewrite { ttl: inner.ttl, tos: inner.tos, mss_mtu: None };
-        match self.emit(&way, group.iid.get(), &inner, packet, &rewrite) {
-            Ok(port) => {
-                self.state.tally(port).add(Basic::Made, 1);
-                true
-            }
-            Err(_) => false,
-        }
+        let port = self.emit(&way, group.iid.get(), &inner, packet, &rewrite).map_err(Stop::Drop)?;
+        self.state.tally(port).add(Basic::Made, 1);
+        Ok(())
     }
 
     /// A packet to the group's gateway address: an echo request is answered, nothing else is served there.
+    /// `frame` is the whole frame: a host may ask before it is known where it is, and then the question waits.
     #[cold]
-    pub(crate) fn to_gateway(&mut self, group: &Group, inner: &Inner, packet: &[u8]) -> Verdict {
+    pub(crate) fn to_gateway(
+        &mut self,
+        group: &Group,
+        inner: &Inner,
+        packet: &[u8],
+        frame: &[u8],
+    ) -> Verdict {
         if !is_echo_request(inner, packet) {
             return Verdict::Drop(DropReason::GatewayNotServed);
         }
         let mut out = std::mem::take(&mut self.state.scratch);
-        if let Some(reply) = icmp::echo_reply(packet, &mut out).and_then(|len| out.get(..len)) {
-            self.originate(group, reply);
-        }
+        let reply = icmp::echo_reply(packet, &mut out).and_then(|len| out.get(..len));
+        let sent = reply.map(|reply| self.originate(group, reply));
         self.state.scratch = out;
-        Verdict::Punt(PuntReason::GatewayEcho)
+        match sent {
+            None | Some(Ok(()) | Err(Stop::Drop(_))) => Verdict::Punt(PuntReason::GatewayEcho),
+            Some(Err(stop)) => {
+                let asker = hold_key(group.iid.get(), inner.family, &inner.source, Role::Destination);
+                self.hold(asker, stop, group, frame)
+            }
+        }
     }
 }
 
-fn is_echo_request(inner: &Inner, packet: &[u8]) -> bool {
-    let (protocol, kind, at) = match inner.family {
-        Family::V4 => (ICMP, ECHO_REQUEST, usize::from(packet[0] & 0x0f) * 4),
-        Family::V6 => (ICMPV6, ECHO_REQUEST_V6, 40),
+/// The type of an ICMP message that starts here; `None` for anything else.
+fn icmp_type(inner: &Inner, packet: &[u8]) -> Option<u8> {
+    let (protocol, at) = match inner.family {
+        Family::V4 => (ICMP, usize::from(packet.first()? & 0x0f) * 4),
+        Family::V6 => (ICMPV6, 40),
     };
-    inner.protocol == protocol && !inner.fragment && packet.get(at) == Some(&kind)
+    if inner.protocol == protocol && !inner.fragment { packet.get(at).copied() } else { None }
+}
+
+fn is_echo_request(inner: &Inner, packet: &[u8]) -> bool {
+    let request = match inner.family {
+        Family::V4 => ECHO_REQUEST,
+        Family::V6 => ECHO_REQUEST_V6,
+    };
+    icmp_type(inner, packet) == Some(request)
+}
+
+/// Unreachable, source quench, redirect, time exceeded, parameter problem; with IPv6 all types below 128.
+fn is_icmp_error(inner: &Inner, packet: &[u8]) -> bool {
+    icmp_type(inner, packet).is_some_and(|kind| match inner.family {
+        Family::V4 => matches!(kind, 3 | 4 | 5 | 11 | 12),
+        Family::V6 => kind < 128,
+    })
 }

@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use sterna_shm::{Balance, Counters, CountersView, Event, ScopeName, Update, balance};
 use sterna_xsk::{MemoryOptions, Port, Wire, memory_port};
 
+pub use crate::fuzz_body::fuzz_step;
+
 /// What a rig is built from.
 #[derive(Clone, Debug)]
 pub struct RigOptions {
@@ -21,6 +23,8 @@ pub struct RigOptions {
     pub ports: Vec<PortRow>,
     /// EID entries.
     pub max_eids: usize,
+    /// Frames of each port's memory.
+    pub frames: u32,
     /// Packets that may be held.
     pub hold_packets: usize,
     /// How long, ns.
@@ -32,7 +36,14 @@ pub struct RigOptions {
 impl RigOptions {
     /// Small tables for these ports.
     pub fn new(ports: Vec<PortRow>) -> RigOptions {
-        RigOptions { ports, max_eids: 4096, hold_packets: 256, hold_ns: 3_000_000_000, seed: [1, 2] }
+        RigOptions {
+            ports,
+            max_eids: 4096,
+            frames: 4096,
+            hold_packets: 256,
+            hold_ns: 3_000_000_000,
+            seed: [1, 2],
+        }
     }
 
     /// The table sizes.
@@ -68,8 +79,9 @@ impl Rig {
     pub fn new(options: &RigOptions) -> Result<Rig> {
         let (applier, tables) = build_tables(&options.limits(), options.ports.clone());
         let (ports, wires): (Vec<_>, Vec<_>) =
-            options.ports.iter().enumerate().map(|(at, row)| in_memory(at, row)).unzip();
-        let scopes: Vec<ScopeName> = options.ports.iter().enumerate().map(|(at, row)| scope(at, row)).collect();
+            options.ports.iter().enumerate().map(|(at, row)| in_memory(at, row, options.frames)).unzip();
+        let scopes: Vec<ScopeName> =
+            options.ports.iter().enumerate().map(|(at, row)| scope(at, row)).collect();
         let region = Counters::create(&catalogue(), &scopes)?;
         let counters = CountersView::open(region.file()?)?;
         let blocks = (0..scopes.len()).map(|at| region.block(at)).collect::<Option<_>>();
@@ -80,7 +92,8 @@ impl Rig {
             conductor: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         });
         let uplink: Uplink = Arc::new(ArrayQueue::new(UPLINK));
-        let limits = WorkerLimits { hold_packets: options.hold_packets, hold_ns: options.hold_ns, frame_bytes: 2048 };
+        let limits =
+            WorkerLimits { hold_packets: options.hold_packets, hold_ns: options.hold_ns, frame_bytes: 2048 };
         let worker = Worker::new(WorkerParts {
             state: WorkerState::new(ports.len(), &limits, Arc::clone(&uplink)),
             ports: ports.into_iter().map(Some).collect(),
@@ -165,12 +178,13 @@ impl Rig {
     }
 }
 
-fn in_memory(at: usize, row: &PortRow) -> (Port, Wire) {
+fn in_memory(at: usize, row: &PortRow, frames: u32) -> (Port, Wire) {
     memory_port(&MemoryOptions {
         name: format!("port{at}"),
         ifindex: at as u32 + 1,
         mac: row.mac.0,
         mtu: u32::from(row.mtu),
+        frames,
         ..MemoryOptions::default()
     })
 }

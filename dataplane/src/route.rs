@@ -13,7 +13,7 @@ use sterna_wire::{Mac, addr_from_bytes};
 
 /// Why a packet cannot go on now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// The EID has no entry: ask the control plane.
     Miss,
     /// The host (or inner router) has not answered ARP or ND yet.
@@ -33,7 +33,7 @@ pub enum Stop {
 
 /// The way to a destination whose entry is `body`, for a packet of `flow`.
 #[inline]
-pub fn route<'v>(
+pub(crate) fn route<'v>(
     step: &mut Step<'_, '_>,
     view: &'v View<'_>,
     group: &Group,
@@ -63,7 +63,12 @@ fn tunnel<'v>(step: &mut Step<'_, '_>, view: &'v View<'_>, set_id: u32, flow: u3
 
 /// The way to a host of this site. Fails closed: an entry on another group's attachment is no way.
 #[inline]
-pub fn to_host<'v>(view: &View<'_>, group: &Group, body: EidBody, inner: &Inner) -> Result<Way<'v>, Stop> {
+pub(crate) fn to_host<'v>(
+    view: &View<'_>,
+    group: &Group,
+    body: EidBody,
+    inner: &Inner,
+) -> Result<Way<'v>, Stop> {
     match body {
         EidBody::Agent { port, vlan, mac } => host(view, group, port, vlan, mac),
         EidBody::Served { port, vlan, via: None } => {

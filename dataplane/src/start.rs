@@ -49,8 +49,10 @@ impl Steer for LiveSteering {
 
 /// Runs the dataplane until `stop` is readable. Leaves nothing on the host afterwards.
 pub fn run(config: &Config, run_dir: &Path, stop: BorrowedFd<'_>) -> Result<()> {
-    std::fs::create_dir_all(run_dir).with_context(|| format!("cannot make the run directory {}", run_dir.display()))?;
-    let interfaces = config.ports.iter().map(|port| Interface::find(&port.name)).collect::<Result<Vec<_>, _>>()?;
+    std::fs::create_dir_all(run_dir)
+        .with_context(|| format!("cannot make the run directory {}", run_dir.display()))?;
+    let interfaces =
+        config.ports.iter().map(|port| Interface::find(&port.name)).collect::<Result<Vec<_>, _>>()?;
     let listener = Listener::bind(&run_dir.join("dataplane.sock"))
         .with_context(|| format!("cannot listen at {}/dataplane.sock", run_dir.display()))?;
     let specs: Vec<PortSpec> = config.ports.iter().map(port_spec).collect();
@@ -178,7 +180,9 @@ fn spawn_workers(
 fn idle(polling: Polling) -> Idle {
     match polling {
         Polling::Spin => Idle::Spin,
-        Polling::Adaptive { spin_turns, sleep_ms } => Idle::Sleep { after_turns: spin_turns, at_most_ms: sleep_ms },
+        Polling::Adaptive { spin_turns, sleep_ms } => {
+            Idle::Sleep { after_turns: spin_turns, at_most_ms: sleep_ms }
+        }
     }
 }
 

@@ -43,8 +43,8 @@ pub enum Upward {
 /// The bounded queue from workers to the conductor; when it is full, events are lost and counted.
 pub type Uplink = Arc<ArrayQueue<Upward>>;
 
-/// Events that may wait for the conductor. It empties the queue at every turn (at most 10 ms apart), so this
-/// covers 400,000 events per second; more are noise that repeats itself.
+/// Events that may wait for the conductor, which is woken by the first of them: this covers ten milliseconds of
+/// 400,000 events per second; more are noise that repeats itself.
 pub const UPLINK: usize = 4096;
 
 /// One port's outgoing frames.
@@ -110,7 +110,11 @@ pub struct WorkerState {
 impl WorkerState {
     /// State for a gateway of `ports` ports; allocates everything it will ever need.
     pub fn new(ports: usize, limits: &WorkerLimits, uplink: Uplink) -> WorkerState {
-        let egress = || Egress { fresh: Vec::with_capacity(2 * FRESH), ready: Vec::with_capacity(2 * FRESH), backlog: 0 };
+        let egress = || Egress {
+            fresh: Vec::with_capacity(2 * FRESH),
+            ready: Vec::with_capacity(2 * FRESH),
+            backlog: 0,
+        };
         WorkerState {
             egress: (0..ports).map(|_| egress()).collect(),
             tallies: vec![Tally::default(); ports],

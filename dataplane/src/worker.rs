@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use sterna_shm::CounterBlock;
 use sterna_table::Reader;
-use sterna_xsk::{BURST, Frame, Port};
+use sterna_xsk::{BURST, Frame, Mode, Port};
 
 /// Ports that a worker can sleep on at once.
 pub const MAX_PORTS: usize = 64;
@@ -124,7 +124,9 @@ impl Worker {
             }
             empty_turns = empty_turns.saturating_add(1);
             match self.idle {
-                Idle::Sleep { after_turns, at_most_ms } if empty_turns > after_turns => self.sleep(at_most_ms),
+                Idle::Sleep { after_turns, at_most_ms } if empty_turns > after_turns => {
+                    self.sleep(at_most_ms)
+                }
                 _ => sterna_cpu::pause(),
             }
         }
@@ -253,6 +255,9 @@ impl Worker {
             let egress = &self.state.egress[at];
             let ours = (egress.fresh.len() + egress.ready.len()) as i64;
             let leaked = ledger.leaked().abs() + (ledger.held_by_app as i64 - ours).abs();
+            let granted = port.granted();
+            set_gauge(block, Basic::NativeXdp, u64::from(granted.mode == Mode::Native));
+            set_gauge(block, Basic::ZeroCopy, u64::from(granted.zero_copy));
             set_gauge(block, Basic::FramesTotal, ledger.total as u64);
             set_gauge(block, Basic::FramesLeaked, leaked.unsigned_abs());
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sterna_lab::error::LabError;
 use sterna_lab::gateway::plan::eids_of;
+use sterna_lab::identity::{LabId, LabLock};
 use sterna_lab::lab::{Lab, Teardown};
 use sterna_lab::leftovers::Leftovers;
 use sterna_lab::namespace::Namespace;
@@ -208,14 +209,17 @@ fn nothing_is_left_after_a_panic_and_a_killed_run_is_cleared_by_the_next() {
     })
     .join();
     assert!(panicked.is_err());
+    // With the lock in hand, so that no other test's lab has taken the name by now.
+    let lock = LabLock::acquire().unwrap();
     assert!(Leftovers::of(&id).is_empty(), "{}", Leftovers::of(&id));
 
     // What a killed run leaves: namespaces and a folder, and nobody who holds the lock.
-    let orphan = Namespace::create(&id.namespace("core")).unwrap();
-    std::fs::create_dir(id.folder()).unwrap();
+    let dead = LabId::take(&lock).unwrap();
+    let orphan = Namespace::create(&dead.namespace("core")).unwrap();
+    drop(lock);
     let lab = kernel_lab().unwrap();
-    assert_eq!(lab.id(), &id);
     assert_clean(&lab.down().unwrap());
+    let _lock = LabLock::acquire().unwrap();
     assert!(!orphan.exists());
 }
 

@@ -13,10 +13,6 @@ const BURST: usize = 64;
 const ROUNDS: usize = 9;
 /// Enough bursts that a round visits 1 M places, so that nothing stays cached by having been asked before.
 const BURSTS: usize = 16_384;
-fn instances() -> u32 {
-    std::env::var("INST").map_or(16, |v| v.parse().unwrap())
-}
-
 type Value = [u64; 4];
 
 /// The address of an entry: a bijection of 0..2^32, so distinct and without pattern.
@@ -26,12 +22,13 @@ fn address(number: u32) -> u32 {
     mixed ^ mixed >> 16
 }
 
-fn instance(number: u32) -> Iid {
-    Iid::new(number % instances()).unwrap()
+/// The instance of an entry, of `instances`.
+fn instance(number: u32, instances: u32) -> Iid {
+    Iid::new(number % instances).unwrap()
 }
 
-fn question(number: u32) -> Question {
-    Question::v4(number % instances(), address(number).to_be_bytes())
+fn question(number: u32, instances: u32) -> Question {
+    Question::new(instance(number, instances), Ipv4Addr::from(address(number)).into())
 }
 
 /// Uniformly random numbers below `bound`, the same in every run.
@@ -39,7 +36,7 @@ fn random(round: usize, bound: u32) -> Vec<u32> {
     let draw = |at: usize| {
         fold_multiply((round * BURSTS * BURST + at) as u64 ^ 0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03)
     };
-    (0..BURSTS * BURST).map(|at| ((draw(at) >> 32) * u64::from(bound) >> 32) as u32).collect()
+    (0..BURSTS * BURST).map(|at| (((draw(at) >> 32) * u64::from(bound)) >> 32) as u32).collect()
 }
 
 /// Clocks of each burst of one round. `expected` is the prefix length every answer must have; 0 for none.
@@ -80,22 +77,22 @@ fn report(what: &str, rounds: impl Iterator<Item = Vec<u64>>) {
     println!("  {what:<28} {:6.1}  ({:.1} - {:.1})", at(50), at(10), at(90));
 }
 
-fn measure(entries: u32) {
+/// Hosts only. With several instances, neighbours in a burst mostly ask in different ones: the harder case.
+fn measure(entries: u32, instances: u32) {
     let domain = Domain::new(1);
     let mut worker = domain.reader().unwrap();
     let (mut writer, table) = eid_table::<Value>(&domain, entries as usize, [0x1234_5678, 0x9abc_def0]);
     let start = clocks_fenced();
     for number in 0..entries {
-        writer
-            .insert(EidKey::host(instance(number), Ipv4Addr::from(address(number)).into()), [1; 4])
-            .unwrap();
+        let key = EidKey::host(instance(number, instances), Ipv4Addr::from(address(number)).into());
+        writer.insert(key, [1; 4]).unwrap();
     }
     let insert = (clocks_fenced() - start) as f64 / f64::from(entries);
-    println!(
-        "{entries} entries, {:.1} bytes each, {insert:.0} clocks per insert",
-        writer.bytes() as f64 / f64::from(entries)
-    );
-    let ask = |numbers: Vec<u32>| numbers.into_iter().map(question).collect::<Vec<Question>>();
+    let bytes = writer.bytes() as f64 / f64::from(entries);
+    println!("{entries} hosts, {instances} instances: {bytes:.1} bytes each, {insert:.0} clocks per insert");
+    let ask = |numbers: Vec<u32>| -> Vec<Question> {
+        numbers.into_iter().map(|number| question(number, instances)).collect()
+    };
     report("measuring alone", std::iter::once(overhead(&table, &mut worker)));
     let mut hits = |index: usize| round(&table, &mut worker, &ask(random(index, entries)), |_| 32);
     report("hosts, uniform", (0..ROUNDS).map(&mut hits));
@@ -143,6 +140,9 @@ fn main() {
     let given: Vec<u32> = std::env::args().skip(1).filter_map(|entries| entries.parse().ok()).collect();
     let sizes = if given.is_empty() { vec![4_096, 1_000_000, 10_000_000] } else { given };
     println!("clocks per lookup, bursts of {BURST}: median (10 % - 90 %) over the bursts");
-    sizes.iter().for_each(|entries| measure(*entries));
+    for entries in sizes {
+        measure(entries, 1);
+        measure(entries, 16);
+    }
     measure_lengths(4_096);
 }

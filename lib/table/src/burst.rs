@@ -17,8 +17,8 @@ use std::mem::MaybeUninit;
 use sterna_cpu::prefetch_slice_index;
 
 /// The questions that go through the passes together; longer bursts are cut. A frame burst is 64 and a packet asks
-/// at most twice (destination, source). The probes of 64 questions take 4 KiB of
-/// stack, an eighth of the L1 cache; their buckets and entries as much each.
+/// at most twice (destination, source). The probes of 64 questions take 4 KiB of stack, an eighth of the L1 cache;
+/// their buckets and entries as much each.
 pub const BURST: usize = 128;
 
 /// A question on its way, for one prefix length; a cache line.

@@ -248,8 +248,9 @@ mod tests {
 
     #[test]
     fn sequential_keys_spread_evenly_even_with_a_poor_seed() {
-        for seed in [[0, 0], [1, 2], [u64::MAX, 0]] {
-            let secret = Secret::new(seed);
+        let seeds = [[0, 0], [1, 2], [u64::MAX, 0]];
+        for seed in &seeds[..if cfg!(miri) { 1 } else { 3 }] {
+            let secret = Secret::new(*seed);
             let mut buckets = [0_u32; 256];
             for number in 0..256 * 64_u32 {
                 let key = EidKey::host(iid(1), std::net::Ipv4Addr::from(number).into());

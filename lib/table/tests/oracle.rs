@@ -1,5 +1,6 @@
 //! The EID table against an oracle: a `BTreeMap` and a walk over all prefix lengths.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::collection::vec;
 use proptest::prelude::*;

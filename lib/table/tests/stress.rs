@@ -1,5 +1,6 @@
 //! One writer and two readers at full speed for a bounded time: nothing missing, nothing torn, nothing stale.
 #![cfg(not(any(loom, miri)))]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

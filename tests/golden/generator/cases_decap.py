@@ -230,7 +230,10 @@ odd = [
 five = bytes([0x55]) + raw(ANSWER4)[1:]
 inner = [b"", raw(ANSWER4)[:19], raw(ANSWER4)[:-1], five, raw(udp4(src=R4, dst=A4, ihl=4)), raw(udp4(src=R4, dst=A4, len=19)),
          raw(ANSWER6)[:39], raw(ANSWER6)[:-1], b"\x45", b"\x60"]
-case.underlay_sends(*cut, *bad_length, *(frame for frame, _ in odd), *(from_tunnel(packet) for packet in inner))
+inner = [from_tunnel(packet) for packet in inner]
+# The inner packet ends behind the UDP datagram, though its bytes are there.
+inner.append(from_tunnel(ANSWER4, udp={"len": 16 + len(raw(ANSWER4)) - 1}))
+case.underlay_sends(*cut, *bad_length, *(frame for frame, _ in odd), *inner)
 case.underlay_sends(arp(1, ROUTER, "192.0.2.254", RLOC4))
 case.count("eth0", drop_truncated=len(cut), drop_outer_bad_length=len(bad_length), drop_bad_version=len(odd),
            drop_inner_malformed=len(inner), drop_not_ip=1)

@@ -4,7 +4,6 @@ from scapy.all import (
     ICMP,
     IP,
     UDP,
-    ICMPerror,
     ICMPv6DestUnreach,
     ICMPv6EchoRequest,
     ICMPv6PacketTooBig,

@@ -1,7 +1,9 @@
 //! The accounts: every gateway's books, its frames, and the witness beside them.
 
+use std::collections::BTreeSet;
+
 use crate::error::Result;
-use crate::gateway::books::Books;
+use crate::gateway::books::{Books, Scope};
 use crate::gateway::plan::GatewayPlan;
 use crate::gateway::process::Gateway;
 use crate::report::Table;
@@ -84,8 +86,7 @@ fn read_books(run: &Run<'_>) -> Result<Vec<(Site, Books)>> {
     run.lab.gateways().iter().map(|gateway| Ok((gateway.plan.site, gateway.books_at_rest()?))).collect()
 }
 
-/// The gateways' counters of frames received and sent.
-const RX: &str = "rx_packets";
+/// The gateways' counter of frames sent.
 const TX: &str = "tx_packets";
 
 fn verdict_of(run: &mut Run<'_>, sent: u64, whole: bool) -> Outcome {
@@ -121,25 +122,25 @@ fn verdict_of(run: &mut Run<'_>, sent: u64, whole: bool) -> Outcome {
     Outcome::new(ok, detail)
 }
 
+/// A row per counter that moved, a column per port.
 fn show_ports(run: &mut Run<'_>, books: &[(Site, Books)]) {
-    let mut table = Table::new("ports, packets", &["gateway", "port", "side", "rx", "tx", "other counters"]);
-    for (site, books) in books {
-        for scope in &books.scopes {
-            let others: Vec<String> = scope
-                .counters
-                .iter()
-                .filter(|(name, value)| **value > 0 && ![RX, TX].contains(&name.as_str()))
-                .map(|(name, value)| format!("{name} {value}"))
-                .collect();
-            table.row(vec![
-                site.gateway(),
-                scope.port.clone(),
-                scope.side.clone(),
-                scope.get(RX).to_string(),
-                scope.get(TX).to_string(),
-                others.join(", "),
-            ]);
-        }
+    let scopes: Vec<(String, &Scope)> = books
+        .iter()
+        .flat_map(|(site, books)| books.scopes.iter().map(|scope| (site.gateway(), scope)))
+        .collect();
+    let heads: Vec<String> =
+        scopes.iter().map(|(gateway, scope)| format!("{gateway}:{}", scope.port)).collect();
+    let mut header = vec!["counter"];
+    header.extend(heads.iter().map(String::as_str));
+    let mut table = Table::new("every port's counters (those that moved)", &header);
+    let names: BTreeSet<&String> = scopes
+        .iter()
+        .flat_map(|(_, scope)| scope.counters.iter().filter(|(_, n)| **n > 0).map(|(n, _)| n))
+        .collect();
+    for name in names {
+        let mut row = vec![name.clone()];
+        row.extend(scopes.iter().map(|(_, scope)| scope.get(name).to_string()));
+        table.row(row);
     }
     run.table(&table);
 }
@@ -159,19 +160,19 @@ fn show_drops(run: &mut Run<'_>) -> Result<()> {
 }
 
 fn show_balance(run: &mut Run<'_>, books: &[(Site, Books)]) {
-    let header = ["gateway", "rx", "made", "tx", "punted", "held", "dropped", "error", "frames leaked"];
+    let header =
+        ["gateway", "rx", "made", "tx", "punted", "held", "dropped", "error", "frames", "frames leaked"];
     let mut table = Table::new("balance: rx + made = tx + punted + held + dropped", &header);
     for (site, books) in books {
         let b = books.balance;
-        // Not the gateway's word: added up here from its own sums.
-        let spent = i128::from(b.tx) + i128::from(b.punted) + i128::from(b.held) + i128::from(b.dropped);
-        let error = i128::from(b.rx) + i128::from(b.made) - spent;
-        let worst = error.unsigned_abs().max(u128::from(b.error.unsigned_abs()));
-        run.figures.balance_error += u64::try_from(worst).unwrap_or(u64::MAX);
+        // Not the gateway's word alone: added up here once more, from every port's own counters.
+        let error = books.recounted_error();
+        let worst = error.unsigned_abs().max(b.error.unsigned_abs());
+        run.figures.balance_error += worst;
         run.figures.frames_leaked += books.frames_leaked();
         let mut row = vec![site.gateway()];
         row.extend([b.rx, b.made, b.tx, b.punted, b.held, b.dropped].map(|count| count.to_string()));
-        row.extend([error.to_string(), books.frames_leaked().to_string()]);
+        row.extend([error.to_string(), books.frames_total().to_string(), books.frames_leaked().to_string()]);
         table.row(row);
     }
     run.table(&table);

@@ -141,10 +141,11 @@ fn kept(lab: Lab) -> Step {
         Ok(id) => (
             true,
             format!(
-                "lab {} stays up: `sterna lab enter a1` opens a shell in a host (a1..a4, b1..b4, gwa, gwb, core), \
-                 files are in {}, `sterna lab down` clears it",
+                "lab {} stays up: `sterna lab enter a1` opens a shell in a host (a1..a4, b1..b4, gwa, gwb, core); \
+                 `sterna show agents --run-dir {}` asks a gateway; logs and configs are beside it; `sterna lab down` \
+                 clears everything",
                 id.name(),
-                id.folder().display()
+                id.folder().join("gwa/run").display()
             ),
         ),
         Err(error) => (false, error.to_string()),

@@ -1,8 +1,9 @@
 //! UDP at a stated rate, one way, with a sink that keeps account.
 
 use crate::error::Result;
+use crate::traffic::probe::{Probe, ProbePlan, Via};
 use crate::traffic::stream::{Stream, StreamPlan};
-use crate::two_sites::{Family, Host, Site};
+use crate::two_sites::{Family, Host, Site, anycast_gateway};
 
 use super::{Outcome, Run};
 
@@ -14,7 +15,20 @@ const COUNT: u64 = 20_000;
 const SIZE: usize = 1000;
 
 pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
-    let (from, to) = (Host::new(Site::B, 2), Host::new(Site::A, 2));
+    let (from, to) = (Host::new(Site::B, 1), Host::new(Site::A, 2));
+    // The sender's kernel knows its gateway before the stream begins; the sink, run alone, has never spoken, so
+    // that the far gateway holds what comes first until it has found it, and may neither lose nor reorder it.
+    let first = ProbePlan {
+        source: from.eid(Family::V6, Family::V6),
+        target: anycast_gateway(Family::V6).0,
+        via: Via::Icmp,
+        group: from.iid(),
+        answerer: None,
+        rate: 100,
+        count: Some(1),
+        size: 56,
+    };
+    run.count(&Probe::start(&run.lab.host(from), first)?.finish()?);
     let plan = StreamPlan {
         source: from.eid(Family::V6, Family::V6),
         target: to.eid(Family::V6, Family::V6),

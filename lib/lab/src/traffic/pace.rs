@@ -7,18 +7,27 @@ use std::time::{Duration, Instant};
 pub struct Pace {
     start: Instant,
     per_second: u32,
+    /// How long after the start the schedule begins.
+    delay: Duration,
 }
 
 impl Pace {
     /// Begins now, at `per_second` packets a second (at least 1).
     pub fn begin(per_second: u32) -> Self {
-        Self { start: Instant::now(), per_second: per_second.max(1) }
+        Self { start: Instant::now(), per_second: per_second.max(1), delay: Duration::ZERO }
+    }
+
+    /// The same rate from now on, with packet `number` due at once.
+    pub fn resume_at(self, number: u64) -> Self {
+        let delay = (self.start.elapsed() + self.delay).saturating_sub(self.due(number));
+        Self { delay, ..self }
     }
 
     /// When packet `number` is due, since the start.
     pub fn due(&self, number: u64) -> Duration {
         let second = u64::from(self.per_second);
-        Duration::from_secs(number / second)
+        self.delay
+            + Duration::from_secs(number / second)
             + Duration::from_nanos((number % second) * 1_000_000_000 / second)
     }
 
@@ -41,6 +50,16 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resumed_schedule_neither_hurries_nor_waits() {
+        let pace = Pace::begin(100);
+        std::thread::sleep(Duration::from_millis(50));
+        let resumed = pace.resume_at(1);
+        let elapsed = resumed.start.elapsed();
+        assert!(resumed.due(1) <= elapsed && resumed.due(1) + Duration::from_millis(20) > elapsed);
+        assert_eq!(resumed.due(3) - resumed.due(1), Duration::from_millis(20));
+    }
 
     #[test]
     fn the_schedule_does_not_drift() {

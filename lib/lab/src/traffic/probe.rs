@@ -21,6 +21,8 @@ use crate::thread;
 const ICMP_HEADER: usize = 8;
 /// How long after the last packet an answer may still come.
 const GRACE: Duration = Duration::from_millis(1500);
+/// How long the second packet waits for the answer to the first.
+const FIRST: Duration = Duration::from_millis(500);
 /// How long a receiver waits before it looks whether it should end.
 const TICK: Duration = Duration::from_millis(20);
 /// Room for what arrives while the receiver waits for a core.
@@ -84,8 +86,9 @@ impl Probe {
         };
         let sender = {
             let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
+            let answered = Arc::clone(&answered);
             thread::start("probe tx", move || {
-                send(&socket, &plan, pace, &sent, &stop);
+                send(&socket, &plan, pace, &sent, &answered, &stop);
                 // From now on the receiver waits for stragglers only.
                 stop.store(true, Ordering::Relaxed);
             })?
@@ -169,7 +172,14 @@ fn header_of(plan: &ProbePlan) -> usize {
     if plan.via == Via::Icmp { ICMP_HEADER } else { 0 }
 }
 
-fn send(socket: &Socket, plan: &ProbePlan, pace: Pace, sent: &AtomicU64, stop: &AtomicBool) {
+fn send(
+    socket: &Socket,
+    plan: &ProbePlan,
+    mut pace: Pace,
+    sent: &AtomicU64,
+    answered: &AtomicU64,
+    stop: &AtomicBool,
+) {
     let header = header_of(plan);
     let mut packet = vec![0; header + plan.size.max(HEADER)];
     let mut sequence = 0;
@@ -190,6 +200,19 @@ fn send(socket: &Socket, plan: &ProbePlan, pace: Pace, sent: &AtomicU64, stop: &
         let _ = socket.send(&packet);
         sequence += 1;
         sent.store(sequence, Ordering::Relaxed);
+        if sequence == 1 {
+            wait_for_first(answered, stop);
+            pace = pace.resume_at(1);
+        }
+    }
+}
+
+/// The first packet goes alone. While a host's kernel asks for a MAC it keeps packets back, and when it is
+/// told lets new ones overtake them: that is the host's doing and must not be counted against the gateway.
+fn wait_for_first(answered: &AtomicU64, stop: &AtomicBool) {
+    let end = Instant::now() + FIRST;
+    while answered.load(Ordering::Relaxed) == 0 && !stop.load(Ordering::Relaxed) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
