@@ -3,6 +3,8 @@
 //!
 //! Needs root and the lab's tools; where they are missing a test prints `SKIP` and the reason.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test code")]
+
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -1,5 +1,7 @@
 //! Who may use whom (design section 4), and where unsafe may live. Read from `cargo metadata` and the sources.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test code")]
+
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -73,7 +75,8 @@ fn nobody_uses_what_the_design_forbids() {
         if package == "sterna-tests" {
             continue;
         }
-        let allowed = allowed.get(package.as_str()).unwrap_or_else(|| panic!("{package} is not in the table"));
+        let allowed =
+            allowed.get(package.as_str()).unwrap_or_else(|| panic!("{package} is not in the table"));
         for dependency in dependencies.intersection(&ours) {
             assert!(allowed.contains(&dependency.as_str()), "{package} must not use {dependency}");
         }

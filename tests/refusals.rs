@@ -1,6 +1,8 @@
 //! What a gateway refuses to start on, in one sentence that says what and how to mend it, with nothing changed on
 //! the host. Runs in a network namespace of its own; needs root (else `SKIP`).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "test code")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -159,14 +161,18 @@ fn a_queue_that_is_taken() {
     let other = host.dir.path().join("other.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     let elsewhere = host.dir.path().join("other");
-    let text = text.replace(&format!("run_dir = \"{}\"", host.dir.path().display()), &format!("run_dir = \"{}\"", elsewhere.display()));
+    let text = text.replace(
+        &format!("run_dir = \"{}\"", host.dir.path().display()),
+        &format!("run_dir = \"{}\"", elsewhere.display()),
+    );
     std::fs::write(&other, text).unwrap();
     let output = host.command("sterna-dataplane", &other).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "it started: {said}");
     assert!(said.contains("agents") && !said.contains("panicked"), "{said}");
     assert!(first.try_wait().unwrap().is_none(), "the first one was disturbed");
-    rustix::process::kill_process(rustix::process::Pid::from_child(&first), rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&first), rustix::process::Signal::TERM)
+        .unwrap();
     assert!(first.wait().unwrap().success(), "a clean stop");
 }
 
@@ -194,7 +200,9 @@ fn a_config_with_several_mistakes_names_them_all() {
     let _alone = alone();
     let Some(host) = Host::new() else { return };
     let config = host.config(|text| {
-        text.replace("iid = 100", "iid = 99999999").replace("side = \"rloc\"", "sides = \"rloc\"").replace("192.0.2.1", "300.0.2.1")
+        text.replace("iid = 100", "iid = 99999999")
+            .replace("side = \"rloc\"", "sides = \"rloc\"")
+            .replace("192.0.2.1", "300.0.2.1")
     });
     let said = host.refused(&config);
     for part in ["iid", "sides", "300.0.2.1", "gateway.toml"] {

@@ -160,6 +160,8 @@ impl<S: Steer> Conductor<S> {
                         None
                     }
                     Ok(Some(event)) => {
+                        let refused = u64::from(matches!(event, Event::Refused { .. }));
+                        self.parts.shared.updates_refused.fetch_add(refused, Ordering::Relaxed);
                         self.outbox.push_back(event);
                         None
                     }

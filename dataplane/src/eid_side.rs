@@ -149,7 +149,7 @@ impl Step<'_, '_> {
         }
         let packet = &frame[head.l3..head.l3 + usize::from(inner.len)];
         if gateway == Some(inner.destination) {
-            return self.to_gateway(head.group, inner, packet, frame);
+            return self.at_gateway(head.group, inner, packet, frame);
         }
         let key = hold_key(head.group.iid.get(), inner.family, &inner.destination, Role::Destination);
         if self.must_queue(&key) {

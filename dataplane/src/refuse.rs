@@ -129,7 +129,7 @@ impl Step<'_, '_> {
     /// A packet to the group's gateway address: an echo request is answered, nothing else is served there.
     /// `frame` is the whole frame: a host may ask before it is known where it is, and then the question waits.
     #[cold]
-    pub(crate) fn to_gateway(
+    pub(crate) fn at_gateway(
         &mut self,
         group: &Group,
         inner: &Inner,

@@ -89,6 +89,7 @@ impl Rig {
             stop: AtomicBool::new(false),
             tables_version: AtomicU64::new(0),
             events_lost: AtomicU64::new(0),
+            updates_refused: AtomicU64::new(0),
             conductor: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         });
         let uplink: Uplink = Arc::new(ArrayQueue::new(UPLINK));
@@ -102,7 +103,7 @@ impl Rig {
             tables,
             idle: Idle::Spin,
             shared: Arc::clone(&shared),
-            counts_lost_events: true,
+            counts_shared: true,
         });
         Ok(Rig { applier, worker, wires, uplink, shared, counters, _region: region, now_ns: 1_000_000_000 })
     }

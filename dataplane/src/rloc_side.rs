@@ -112,7 +112,7 @@ impl Step<'_, '_> {
         // too, and never asked for by ARP.
         if gateway(head.group, inner.family).map(addr_bytes) == Some(inner.destination) {
             let packet = &frame[head.outer.inner_at..head.outer.inner_at + usize::from(inner.len)];
-            return self.to_gateway(head.group, inner, packet, frame);
+            return self.at_gateway(head.group, inner, packet, frame);
         }
         let key = hold_key(iid, inner.family, &inner.destination, Role::Destination);
         if self.must_queue(&key) {

@@ -81,6 +81,7 @@ pub fn run(config: &Config, run_dir: &Path, stop: BorrowedFd<'_>) -> Result<()> 
         stop: AtomicBool::new(false),
         tables_version: AtomicU64::new(0),
         events_lost: AtomicU64::new(0),
+        updates_refused: AtomicU64::new(0),
         conductor: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
     });
     let uplink = Arc::new(ArrayQueue::new(UPLINK));
@@ -163,7 +164,7 @@ fn spawn_workers(
             state: WorkerState::new(ports, &limits, Arc::clone(uplink)),
             idle: idle(config.dataplane.polling),
             shared: Arc::clone(shared),
-            counts_lost_events: at == 0,
+            counts_shared: at == 0,
         };
         let core = core_affinity::CoreId { id: *core };
         let thread = std::thread::Builder::new().name(format!("worker-{at}")).spawn(move || {

@@ -45,6 +45,8 @@ pub struct Shared {
     pub tables_version: AtomicU64,
     /// Events that found no room on their way to the control plane, since they were last counted.
     pub events_lost: AtomicU64,
+    /// Updates that found a table full, since they were last counted.
+    pub updates_refused: AtomicU64,
     /// Wakes the conductor.
     pub conductor: OwnedFd,
 }
@@ -58,7 +60,7 @@ pub struct Worker {
     state: WorkerState,
     idle: Idle,
     shared: Arc<Shared>,
-    counts_lost_events: bool,
+    counts_shared: bool,
     rx: Vec<Frame>,
     verdicts: Verdicts,
     seen_version: u64,
@@ -82,8 +84,8 @@ pub struct WorkerParts {
     pub idle: Idle,
     /// What it shares with the conductor.
     pub shared: Arc<Shared>,
-    /// One worker accounts for the conductor's lost events.
-    pub counts_lost_events: bool,
+    /// One worker accounts for what the conductor lost and refused.
+    pub counts_shared: bool,
 }
 
 /// Monotonic time, ns.
@@ -96,7 +98,7 @@ pub fn now_ns() -> u64 {
 impl Worker {
     /// A worker ready to run.
     pub fn new(parts: WorkerParts) -> Worker {
-        let WorkerParts { ports, blocks, tables, reader, state, idle, shared, counts_lost_events } = parts;
+        let WorkerParts { ports, blocks, tables, reader, state, idle, shared, counts_shared } = parts;
         Worker {
             ports,
             blocks,
@@ -105,7 +107,7 @@ impl Worker {
             state,
             idle,
             shared,
-            counts_lost_events,
+            counts_shared,
             rx: Vec::with_capacity(BURST),
             verdicts: Verdicts::new(),
             seen_version: 0,
@@ -241,9 +243,11 @@ impl Worker {
     }
 
     fn housekeeping(&mut self) {
-        if self.counts_lost_events {
+        if self.counts_shared {
             let lost = self.shared.events_lost.swap(0, Ordering::Relaxed);
             self.state.tallies[0].add(Basic::EventsLost, i64::try_from(lost).unwrap_or(i64::MAX));
+            let refused = self.shared.updates_refused.swap(0, Ordering::Relaxed);
+            self.state.tallies[0].add(Basic::UpdatesRefused, i64::try_from(refused).unwrap_or(i64::MAX));
         }
         for (at, port) in self.ports.iter_mut().enumerate() {
             let (Some(port), Some(block)) = (port, self.blocks.get(at)) else { continue };

@@ -1,5 +1,7 @@
 //! The conductor and a control plane in one process.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod site;
 
 use crossbeam_queue::ArrayQueue;
@@ -58,6 +60,7 @@ fn desk(name: &str) -> Desk {
         stop: AtomicBool::new(false),
         tables_version: AtomicU64::new(0),
         events_lost: AtomicU64::new(0),
+        updates_refused: AtomicU64::new(0),
         conductor: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap(),
     });
     let parts = ConductorParts {

@@ -1,5 +1,12 @@
 //! The fuzz corpora, replayed: each file goes through the very function that the fuzzer runs.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and names its file"
+)]
+
 use std::fs;
 use std::path::PathBuf;
 

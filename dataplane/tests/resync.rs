@@ -1,5 +1,7 @@
 //! Sessions of the control plane: whole, cut off, too large, and what they leave behind.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod site;
 
 use site::*;

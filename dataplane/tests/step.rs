@@ -1,5 +1,7 @@
 //! The packet's way, driven through the in-memory gateway.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod site;
 
 use proptest::prelude::*;

@@ -11,9 +11,9 @@ use sterna_config::Config;
 use sterna_cpu::clocks_fenced;
 use sterna_dataplane::state::{FRESH, WorkerLimits, WorkerState};
 use sterna_dataplane::step::{Verdicts, step_burst};
+use sterna_dataplane::tables::Reader;
 use sterna_dataplane::worker::transmit_ready;
 use sterna_shm::{CounterBlock, CountersView, balance};
-use sterna_dataplane::tables::Reader;
 use sterna_xsk::{BURST, Frame, MemoryOptions, Port, memory_port};
 
 /// Received frames that a case cycles over: 1,024 bursts, so that none was touched for the last 1,000.
@@ -57,10 +57,12 @@ pub struct Bench<'s> {
 impl<'s> Bench<'s> {
     /// Prepares frames and rings of the configuration's sizes.
     pub fn new(case: Case, config: &Config, site: &'s Site, blocks: Vec<CounterBlock>) -> Result<Bench<'s>> {
-        let options = MemoryOptions { mtu: 1600, frames: config.dataplane.frames, ..MemoryOptions::default() };
+        let options =
+            MemoryOptions { mtu: 1600, frames: config.dataplane.frames, ..MemoryOptions::default() };
         let tx_ring = config.dataplane.tx_ring;
         // Without a holder of the wire, sent frames complete at once.
-        let tx = ports().iter().map(|_| memory_port(&MemoryOptions { tx_ring, ..options.clone() }).0).collect();
+        let tx =
+            ports().iter().map(|_| memory_port(&MemoryOptions { tx_ring, ..options.clone() }).0).collect();
         let spare = RX_FRAMES as u32 + 8192;
         let (mut rx_port, _) = memory_port(&MemoryOptions { frames: spare, ..options });
         let mut rx = Vec::with_capacity(RX_FRAMES);

@@ -86,8 +86,12 @@ pub fn template(direction: Direction, inner: Family, outer: Family, size: usize)
             payload.extend(packet);
             let ethernet = PacketBuilder::ethernet2(ROUTER_MAC, PORT_MAC);
             match outer {
-                Family::V4 => ethernet.ipv4(REMOTE_V4, LOCAL_V4, 62).udp(50_000, 4341).write(&mut frame, &payload)?,
-                Family::V6 => ethernet.ipv6(REMOTE_V6, LOCAL_V6, 62).udp(50_000, 4341).write(&mut frame, &payload)?,
+                Family::V4 => {
+                    ethernet.ipv4(REMOTE_V4, LOCAL_V4, 62).udp(50_000, 4341).write(&mut frame, &payload)?
+                }
+                Family::V6 => {
+                    ethernet.ipv6(REMOTE_V6, LOCAL_V6, 62).udp(50_000, 4341).write(&mut frame, &payload)?
+                }
             }
             // Senders do not compute the outer UDP checksum (RFC 6935), ours and others'.
             let at = 14 + outer.outer_len() - 10;
@@ -99,7 +103,8 @@ pub fn template(direction: Direction, inner: Family, outer: Family, size: usize)
 
 fn inner_packet(direction: Direction, inner: Family, size: usize) -> Result<Vec<u8>> {
     let headers = if inner == Family::V4 { 28 } else { 48 };
-    let payload = vec![0x5a; size.checked_sub(headers).context("the size is smaller than the inner headers")?];
+    let payload =
+        vec![0x5a; size.checked_sub(headers).context("the size is smaller than the inner headers")?];
     let mut out = Vec::new();
     let away = direction == Direction::Encap;
     match inner {

@@ -1,6 +1,8 @@
 //! An independent encoder: what must have come out, built by etherparse from the frame that went in.
 
-use crate::frames::{AGENT_MAC, Direction, Family, GATEWAY_MAC, IID, LOCAL_V4, LOCAL_V6, PORT_MAC, REMOTE_V4};
+use crate::frames::{
+    AGENT_MAC, Direction, Family, GATEWAY_MAC, IID, LOCAL_V4, LOCAL_V6, PORT_MAC, REMOTE_V4,
+};
 use crate::frames::{REMOTE_V6, ROUTER_MAC};
 use anyhow::{Context, Result, ensure};
 use etherparse::{Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, UdpHeader};
@@ -11,7 +13,10 @@ pub fn check(direction: Direction, outer: Family, input: &[u8], output: &[u8]) -
         Direction::Encap => encapsulated(outer, input, output)?,
         Direction::Decap => decapsulated(outer, input)?,
     };
-    ensure!(expected == output, "an output differs from the independent encoder's:\n{expected:02x?}\n{output:02x?}");
+    ensure!(
+        expected == output,
+        "an output differs from the independent encoder's:\n{expected:02x?}\n{output:02x?}"
+    );
     Ok(())
 }
 
@@ -24,7 +29,8 @@ fn encapsulated(outer: Family, input: &[u8], output: &[u8]) -> Result<Vec<u8>> {
     ensure!(port >= 0xc000, "source port {port} is not ephemeral");
     let mut out = Vec::new();
     let udp_len = (16 + inner.len()) as u16;
-    let ether_type = if outer == Family::V4 { etherparse::EtherType::IPV4 } else { etherparse::EtherType::IPV6 };
+    let ether_type =
+        if outer == Family::V4 { etherparse::EtherType::IPV4 } else { etherparse::EtherType::IPV6 };
     Ethernet2Header { source: PORT_MAC, destination: ROUTER_MAC, ether_type }.write(&mut out)?;
     match outer {
         Family::V4 => {

@@ -89,7 +89,10 @@ struct Report {
 /// Measures and prints.
 pub fn run(options: &Options) -> Result<()> {
     if !core_affinity::set_for_current(core_affinity::CoreId { id: options.core }) {
-        eprintln!("sterna-perf: core {} is not to be had; measuring wherever the kernel puts us", options.core);
+        eprintln!(
+            "sterna-perf: core {} is not to be had; measuring wherever the kernel puts us",
+            options.core
+        );
     }
     let config = default_config()?;
     let machine = Machine::read();
@@ -137,14 +140,18 @@ gateway = ["10.255.0.1/16"]
 eids = ["10.255.0.0/24"]
 "#;
     let config = sterna_config::parse(FILE, "perf.toml").map_err(|report| {
-        anyhow::anyhow!("the built-in configuration is refused:\n{}", report.render(sterna_config::Look::PLAIN))
+        anyhow::anyhow!(
+            "the built-in configuration is refused:\n{}",
+            report.render(sterna_config::Look::PLAIN)
+        )
     })?;
     Ok((*config).clone())
 }
 
 fn measure(options: &Options, config: &Config, machine: &Machine, case: Case) -> Result<Row> {
     let site = site::build(config, case.eids, case.inner, case.outer)?;
-    let blocks = (0..2).map(|at| site.counters.block(at)).collect::<Option<Vec<_>>>().context("no counters")?;
+    let blocks =
+        (0..2).map(|at| site.counters.block(at)).collect::<Option<Vec<_>>>().context("no counters")?;
     let bursts = options.bursts as usize;
     let mut bench = Bench::new(case, config, &site, blocks)?;
     let mut floor = options.floor.then(|| Floor::new(case.eids, config.dataplane.frames as usize));
@@ -196,15 +203,29 @@ fn print(options: &Options, report: &Report) -> Result<()> {
         return Ok(());
     }
     let machine = &report.machine;
-    println!("{}, {} cores, Linux {}, TSC {:.3} GHz", machine.cpu, machine.cores, machine.kernel, machine.clocks_per_ns);
+    println!(
+        "{}, {} cores, Linux {}, TSC {:.3} GHz",
+        machine.cpu, machine.cores, machine.kernel, machine.clocks_per_ns
+    );
     println!("median of {} runs [lowest..highest]; no kernel I/O in these numbers", report.runs);
     println!(
         "{:<6} {:<9} {:>5} {:>9} {:<10} {:>23} {:>7} {:>7} {:>7} {:>8} {:>6}",
-        "way", "in/out", "bytes", "EIDs", "order", "clocks per packet", "ns", "Mpps", "floor", "x floor", "B/EID"
+        "way",
+        "in/out",
+        "bytes",
+        "EIDs",
+        "order",
+        "clocks per packet",
+        "ns",
+        "Mpps",
+        "floor",
+        "x floor",
+        "B/EID"
     );
     for row in &report.rows {
         let family = |f: Family| if f == Family::V4 { "v4" } else { "v6" };
-        let dash = |v: Option<f64>, digits: usize| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"));
+        let dash =
+            |v: Option<f64>, digits: usize| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"));
         println!(
             "{:<6} {:<9} {:>5} {:>9} {:<10} {:>23} {:>7.1} {:>7.2} {:>7} {:>8} {:>6.0}",
             if row.direction == Direction::Encap { "encap" } else { "decap" },

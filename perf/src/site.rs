@@ -1,6 +1,8 @@
 //! The measured gateway's tables, built as in production: records through the shared-memory ring.
 
-use crate::frames::{AGENT_MAC, Family, GATEWAY_MAC, IID, LOCAL_V4, LOCAL_V6, PORT_MAC, REMOTE_V4, REMOTE_V6};
+use crate::frames::{
+    AGENT_MAC, Family, GATEWAY_MAC, IID, LOCAL_V4, LOCAL_V6, PORT_MAC, REMOTE_V4, REMOTE_V6,
+};
 use crate::frames::{AGENT_V4, AGENT_V6, eid_v4, eid_v6};
 use anyhow::{Result, anyhow, bail};
 use std::net::IpAddr;
@@ -11,8 +13,8 @@ use sterna_dataplane::layout::{PortRow, Side};
 use sterna_dataplane::state::Upward;
 use sterna_dataplane::tables::Tables;
 use sterna_shm::{
-    Adjacency, Counters, EidAction, Event, Group, Locator, LocatorSet, NextHop, Offer, ScopeName, Settings, Update,
-    session_pair,
+    Adjacency, Counters, EidAction, Event, Group, Locator, LocatorSet, NextHop, Offer, ScopeName, Settings,
+    Update, session_pair,
 };
 use sterna_wire::{Iid, Mac, Prefix};
 
@@ -63,7 +65,8 @@ pub fn build(config: &Config, eids: u32, inner: Family, outer: Family) -> Result
     let offer = Offer { counters: &counters, ring_slots: 4096, ports: &[] };
     let (mut dataplane, mut control) = session_pair(&offer)?;
     applier.begin_session();
-    let mut updates = fixed_updates(config, outer)?.into_iter().chain((0..eids).map(|n| remote(n, inner))).peekable();
+    let mut updates =
+        fixed_updates(config, outer)?.into_iter().chain((0..eids).map(|n| remote(n, inner))).peekable();
     while updates.peek().is_some() {
         while let Some(update) = updates.peek() {
             if control.updates.push(update).is_err() {
@@ -107,7 +110,8 @@ fn fixed_updates(config: &Config, outer: Family) -> Result<Vec<Update>> {
         dynamic: false,
         proxy_arp: true,
     };
-    let hop = NextHop { port: RLOC_PORT, source: Mac(PORT_MAC), destination: Some(Mac(crate::frames::ROUTER_MAC)) };
+    let hop =
+        NextHop { port: RLOC_PORT, source: Mac(PORT_MAC), destination: Some(Mac(crate::frames::ROUTER_MAC)) };
     let adjacency = Adjacency { next_hop: 1, local, remote, mtu: 1600, udp_checksum: false };
     let locator = Locator { adjacency: 1, priority: 1, weight: 100, usable: true };
     let set = LocatorSet::new(&[locator]).ok_or_else(|| anyhow!("too many locators"))?;

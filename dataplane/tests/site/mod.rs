@@ -1,6 +1,7 @@
 //! A small site and its packets, for tests that drive the in-memory gateway.
 
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use etherparse::PacketBuilder;
 use std::net::IpAddr;

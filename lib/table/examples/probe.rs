@@ -13,6 +13,7 @@ const BURST: usize = 64;
 const ROUNDS: usize = 9;
 /// Enough bursts that a round visits 1 M places, so that nothing stays cached by having been asked before.
 const BURSTS: usize = 16_384;
+
 type Value = [u64; 4];
 
 /// The address of an entry: a bijection of 0..2^32, so distinct and without pattern.

@@ -129,7 +129,7 @@ fn compare_whole(writer: &EidWriter<u64>, oracle: &Oracle) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 3 } else { 400 },
+        cases: if cfg!(miri) { 3 } else { 200 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
