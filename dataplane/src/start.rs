@@ -8,7 +8,7 @@ use crate::layout::{PortRow, Side};
 use crate::state::{UPLINK, WorkerLimits, WorkerState};
 use crate::tables::Tables;
 use crate::worker::{Idle, Shared, Worker, WorkerParts};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_queue::ArrayQueue;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::BorrowedFd;
@@ -110,6 +110,15 @@ pub fn run(config: &Config, run_dir: &Path, stop: BorrowedFd<'_>) -> Result<()> 
 
 fn open_ports(config: &Config) -> Result<Vec<Vec<Option<Port>>>> {
     let dataplane = &config.dataplane;
+    let workers = dataplane.cores.len();
+    if let Some(port) = config.ports.iter().find(|port| usize::from(port.queues) < workers) {
+        // A worker sends by its own queue of each port; without one it could only drop.
+        bail!(
+            "port {} serves {} queues, but {workers} workers need one each: set its queues to {workers}, or use fewer cores",
+            port.name,
+            port.queues
+        );
+    }
     let open = |port: &sterna_config::Port, worker: usize| -> Result<Option<Port>> {
         if worker >= usize::from(port.queues) {
             return Ok(None);

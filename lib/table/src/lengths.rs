@@ -11,8 +11,8 @@ use crate::memory::{Blank, Fixed, Touch};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Reading, Side, Writing};
 use sterna_wire::Family;
 
-/// How many slots a realm may lie from its home. With at most half of the slots in use (the writer counts), a run of this length has
-/// a chance below one in a billion for the largest array; it bounds what a packet of an unknown instance can cost.
+/// How many slots a realm may lie from its home. With at most half of the slots in use (the writer counts), a run of
+/// this length has a chance below one in a billion; it bounds what a packet of an unknown instance can cost.
 const STEPS: u32 = 128;
 
 /// Words of a bitmap; an IPv4 realm uses the first only.
@@ -146,7 +146,8 @@ impl Lengths {
         if remaining.bits == 0 && !self.next_word(remaining) {
             return None;
         }
-        // A bit past the length 0 is never set, so this does not wrap.
+        // IPv4 realms set no bit past length 0. One that was emptied and taken over by an IPv6 realm meanwhile may
+        // seem to: then this wraps to a length that no entry has, and nothing is found there.
         let len = remaining.top.wrapping_sub(remaining.bits.trailing_zeros() as u8);
         remaining.bits &= remaining.bits - 1;
         Some(len)

@@ -10,6 +10,8 @@ use sterna_table::{BURST, Domain, EidKey, EidReader, EidWriter, Found, Full, Gua
 use sterna_wire::{Family, Iid, Prefix};
 
 const CAPACITY: usize = 48;
+/// Most questions in a burst: longer than two bursts, so that every cut is tried.
+const ASKED: usize = if cfg!(miri) { 8 } else { 2 * BURST + 10 };
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -47,7 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (iid(), prefix(), any::<u64>()).prop_map(|(iid, prefix, value)| Step::Insert(iid, prefix, value)),
         4 => (iid(), prefix()).prop_map(|(iid, prefix)| Step::Remove(iid, prefix)),
         1 => Just(Step::Reclaim),
-        2 => vec((iid(), address()), 0..2 * BURST + 10).prop_map(Step::Ask),
+        2 => vec((iid(), address()), 0..ASKED).prop_map(Step::Ask),
     ]
 }
 
@@ -135,7 +137,7 @@ proptest! {
     })]
 
     #[test]
-    fn agrees_with_the_oracle(steps in vec(step(), 0..if cfg!(miri) { 40 } else { 300 }), seed: [u64; 2]) {
+    fn agrees_with_the_oracle(steps in vec(step(), 0..if cfg!(miri) { 20 } else { 300 }), seed: [u64; 2]) {
         let domain = Domain::new(1);
         let mut worker = domain.reader().unwrap();
         let (mut writer, table) = eid_table::<u64>(&domain, CAPACITY, seed);
