@@ -107,8 +107,14 @@ impl Step<'_, '_> {
         }
         let now_ns = self.state.now_ns;
         let held = self.state.hold.hold(key, group.iid.get(), self.ingress, packet, now_ns);
-        let Ok(held) = held else { return Verdict::Drop(DropReason::HoldFull) };
         let ingress = self.ingress;
+        let Ok(held) = held else {
+            // No room to wait, but the question can be asked all the same, so that later packets find an answer.
+            if self.may_ask_unheld(&key) {
+                self.ask(&key, stop, group, ingress);
+            }
+            return Verdict::Drop(DropReason::HoldFull);
+        };
         let tally = self.state.tally(ingress);
         tally.add(Basic::Held, 1);
         tally.add(Basic::HeldTotal, 1);
@@ -116,6 +122,14 @@ impl Step<'_, '_> {
             self.ask(&key, stop, group, ingress);
         }
         Verdict::Held
+    }
+
+    /// Whether to ask for a key that nothing could be held for: at most once a second, within a bound for all.
+    fn may_ask_unheld(&mut self, key: &HoldKey) -> bool {
+        let selector = u64::from(key.iid) << 8 | key.role as u64;
+        let hash = crate::flow::hash(&key.addr, &[0; 16], selector);
+        let now_ns = self.state.now_ns;
+        !self.state.hold.is_waiting(key) && self.state.solicit.allow(u64::from(hash), now_ns)
     }
 
     /// Asks whoever knows the answer that a held packet waits for.

@@ -102,3 +102,25 @@ fn a_full_hold_pool_of_one_group_leaves_the_answered_ones_alone() {
     assert_eq!(rig.counter("held"), 0);
     assert_balanced(&rig);
 }
+
+#[test]
+fn a_full_share_does_not_keep_a_new_eid_from_being_asked_for() {
+    let mut rig = site();
+    // A quarter of the pool of 256 is the group's; an eighth of it is one key's.
+    for host in 0..64 {
+        assert!(rig.inject(0, &udp("10.1.0.5", &format!("10.1.77.{host}"), 64, 1)));
+    }
+    rig.settle();
+    assert_eq!(rig.counter("held"), 64);
+    for _ in 0..3 {
+        assert!(rig.inject(0, &udp("10.1.0.5", "10.1.78.1", 64, 1)));
+    }
+    let events = rig.settle();
+    assert_eq!(rig.counter("drop_hold_full"), 3);
+    assert!(matches!(events[..], [Event::Miss { .. }]), "asked once: {events:?}");
+    rig.apply(&[eid("10.1.78.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    assert!(rig.inject(0, &udp("10.1.0.5", "10.1.78.1", 64, 1)));
+    rig.settle();
+    assert_eq!(rig.collect(1).len(), 1);
+    assert_balanced(&rig);
+}

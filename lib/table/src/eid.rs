@@ -12,9 +12,9 @@ use crate::memory::{Fixed, Touch};
 use crate::sync::Side;
 use std::sync::Arc;
 
-/// Ways per entry. At 2 (four of eight ways in use on average) 2 % of the buckets overflow and 0.8 % of the keys
-/// lie outside their home bucket; at 1.5 that is 2 % of the keys for 2.7 bytes less per entry; at 1.1 negative
-/// probes walk and `Full::Buckets` becomes possible.
+/// Ways per entry, at 8 bytes each. By Poisson's law, at 2 (four of eight ways in use on average) 2 % of the buckets
+/// overflow and 0.8 % of the keys lie outside their home bucket; at 1.5 that is 9 % and 3 % for 4 bytes less per
+/// entry; at 1.1 a third of the probes for absent keys would walk on.
 const WAYS_PER_ENTRY: usize = 2;
 
 /// How many buckets from its home an entry may lie. At two ways per entry a run of n full buckets has a chance

@@ -12,8 +12,8 @@
 //! # How the EID table is laid out
 //! A *bucket* is one cache line: eight 16-bit tags, eight entry indices, and a count of entries that found no room
 //! and lie in a bucket further on. An *entry* is one cache line: three words of key, up to 32 bytes of value. Twice
-//! as many ways as entries keep 99 of 100 keys in the bucket they hash to, and most probes for absent keys end
-//! there too, because nothing has passed it. Nothing moves once it lies somewhere, so what is present is always
+//! as many ways as entries keep 99 of 100 keys in the bucket they hash to, and 98 of 100 probes for absent keys
+//! end there too, because nothing has passed it. Nothing moves once it lies somewhere, so what is present is always
 //! found. Per instance and family, a bitmap says which prefix lengths exist; longest match probes those only, and
 //! a host entry is the first and last probe of most packets.
 //!
