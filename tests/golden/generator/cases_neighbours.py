@@ -246,6 +246,8 @@ case.count("eth1", held_total=1, drop_hold_expired=1)
 case = Case("hold-off", "Without a hold pool the first packet is dropped and still asked for.", GROUP_100 + to_b4(),
             dataplane="hold_packets = 0")
 case.underlay_sends(from_tunnel(udp4(src=R4, dst=new)))
+case.agents_get(arp(1, GW_MAC, GW4, new))
+case.count("eth1", made=1)
 case.count("eth0", drop_hold_full=1)
 
 case = Case("hold-share", "One silent EID fills its share of the hold pool, not another EID's.", GROUP_100 + to_b4(),
