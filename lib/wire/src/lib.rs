@@ -17,7 +17,9 @@
 //! `Repr::parse`, [`ipv6_ext::walk`] and the option walks are total: any bytes give a value or an [`Error`].
 //!
 //! # Who allocates
-//! Nobody. The crate is `no_std` without `alloc`, so the compiler holds us to it.
+//! Only [`lisp::control`]: its messages are rare, nest, and have lists of lists, so they are owned values.
+//! One message never costs more than 64 KiB. Everything else is what packets pass through and allocates nothing;
+//! the crate is `no_std`, and no other module names `alloc`.
 //!
 //! # Reserved bits
 //! They are zero when we send and ignored when we receive; each format that has any has a test for both.
@@ -34,6 +36,8 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
 
 #[cfg(test)]
 extern crate std;

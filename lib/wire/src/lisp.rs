@@ -1,5 +1,6 @@
 //! The Locator/ID Separation Protocol.
 
+pub mod control;
 pub mod data;
 
 /// UDP destination port of encapsulated packets (RFC 9300).

@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod dissector;
+
 mod foreign {
     mod built;
     mod captured;
+    mod control;
     mod judged;
 }

@@ -46,5 +46,6 @@ fn each_is_judged_as_its_sentence_says() {
         assert_eq!(outcome, text(case, "outcome"), "{name}");
         targets::parse_frame(&bytes);
         targets::parse_lisp(&bytes);
+        targets::control::parse_control(&bytes);
     }
 }

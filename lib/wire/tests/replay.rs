@@ -12,8 +12,11 @@ mod targets;
 use std::fs;
 use std::path::PathBuf;
 
+/// What the fuzzer runs.
+type Target = fn(&[u8]);
+
 /// Runs a target over its corpus and tells how many files there were.
-fn replay(name: &str, target: fn(&[u8])) -> usize {
+fn replay(name: &str, target: Target) -> usize {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
     let mut count = 0;
     for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
@@ -33,4 +36,25 @@ fn corpus_of_parse_frame() {
 #[test]
 fn corpus_of_parse_lisp() {
     assert!(replay("parse_lisp", targets::parse_lisp) > 0, "the corpus is empty");
+}
+
+/// Each control target has a corpus of its own, and every file also goes through all the others.
+#[test]
+fn corpora_of_the_control_messages() {
+    let targets: [(&str, Target); 9] = [
+        ("parse_control", targets::control::parse_control),
+        ("map_request", targets::control::map_request),
+        ("map_reply", targets::control::map_reply),
+        ("map_register", targets::control::map_register),
+        ("map_notify", targets::control::map_notify),
+        ("info", targets::control::info),
+        ("ecm", targets::control::ecm),
+        ("lisp_address", targets::control::lisp_address),
+        ("control_auth", targets::control::control_auth),
+    ];
+    for (folder, _) in targets {
+        for (_, target) in targets {
+            assert!(replay(folder, target) > 0, "the corpus of {folder} is empty");
+        }
+    }
 }

@@ -1,5 +1,9 @@
 //! Values of every format, valid by construction.
 
+#![allow(dead_code, reason = "each test file uses a part")]
+
+pub mod control;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::collection::vec;

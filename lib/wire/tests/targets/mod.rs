@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod control;
 mod formats;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
