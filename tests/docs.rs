@@ -1,7 +1,8 @@
 //! The documents say what is: generated pages are current, links lead somewhere, verbs exist, claims name a proof.
 //!
-//! `docs/ops/counters.md` and `docs/ops/drop-reasons.md` are written from the dataplane's own catalogue of counters:
-//! `STERNA_WRITE_DOCS=1 cargo test -p sterna-tests --test docs` writes them, every other run compares.
+//! `docs/ops/counters.md`, `docs/ops/drop-reasons.md` and `docs/ops/lisp-counters.md` are written from the programs' own
+//! catalogues of counters: `STERNA_WRITE_DOCS=1 cargo test -p sterna-tests --test docs` writes them, every other run
+//! compares.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use sterna_config::Code;
+use sterna_controlplane::{etr, itr, lisp, server};
 use sterna_dataplane::counters::catalogue;
 use sterna_shm::{CounterDesc, Kind};
 
@@ -108,6 +110,76 @@ fn drops_page() -> String {
     out.trim_end().to_owned() + "\n"
 }
 
+/// What a Map-Server and Map-Resolver does; what it refuses says so itself.
+const SERVER_DID: &[(&str, &str)] = &[
+    ("registers", "Map-Registers that were authentic and not replayed."),
+    ("records", "Records of those that were accepted, refreshes and withdrawals included."),
+    ("changes", "Registrations that were new, changed, withdrawn or expired."),
+    ("moves", "EIDs that went from one xTR to another."),
+    ("expired", "Registrations that expired."),
+    ("notifies", "Map-Notifies in answer to registers."),
+    ("requests", "Map-Requests that were looked at."),
+    ("replies", "Map-Replies with locators."),
+    ("negatives", "Map-Replies without."),
+    ("forwarded", "Map-Requests forwarded to an ETR."),
+    ("forwarded_upstream", "Map-Requests forwarded to another Map-Server."),
+    (
+        "answered_for_parts",
+        "Map-Requests answered for an ETR that did not ask for it, because others hold parts of its prefix.",
+    ),
+    ("subscribed", "Subscriptions confirmed, renewals included."),
+    ("unsubscribed", "Subscriptions ended by the subscriber."),
+    ("published", "Records published to subscribers."),
+    ("retransmitted", "Messages sent again for want of an acknowledgement."),
+    ("acknowledged", "Acknowledgements that were waited for."),
+];
+
+/// The counters of the LISP roles: a title, and names with sentences.
+fn lisp_counters() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
+    let sentence = |text: String| {
+        let mut letters = text.chars();
+        let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+        let rest = letters.as_str();
+        format!("{first}{rest}{}", if rest.ends_with('.') { "" } else { "." })
+    };
+    let refused = |refusal: &server::Refusal| (refusal.name(), refusal.to_string());
+    let did = SERVER_DID.iter().map(|(name, help)| (*name, (*help).to_owned()));
+    let dispatch = lisp::Counters::default();
+    let all: Vec<(&str, Vec<(&str, String)>)> = vec![
+        ("dispatch: before any role looks", dispatch.iter().map(|(name, _, help)| (name, help)).collect()),
+        ("itr", itr::Counter::ALL.iter().map(|of| (of.name(), of.help().to_owned())).collect()),
+        ("etr", etr::Counter::ALL.iter().map(|of| (of.name(), of.sentence().to_owned())).collect()),
+        (
+            "server: Map-Server and Map-Resolver",
+            did.chain(server::Refusal::ALL.iter().map(refused)).collect(),
+        ),
+    ];
+    let tidy = |(title, counters): (_, Vec<_>)| {
+        (title, counters.into_iter().map(|(name, help)| (name, sentence(help))).collect())
+    };
+    all.into_iter().map(tidy).collect()
+}
+
+fn lisp_page() -> String {
+    let mut out = format!(
+        "# Counters of the LISP roles\n\n{}\n",
+        DO_NOT_EDIT.replace("dataplane's catalogue", "roles' catalogues")
+    );
+    out.push_str(
+        "Each thing that a role does, and each reason for which it refuses a message or a part of one, has a counter.\n\
+         They start at zero with the control plane's process; `sterna show control` gives those that are not zero.\n\
+         [Troubleshooting](troubleshoot.md#the-mapping-system) says which to look at.\n\n",
+    );
+    for (title, counters) in lisp_counters() {
+        writeln!(out, "## {title}\n\n| name | means |\n|---|---|").unwrap();
+        for (name, help) in counters {
+            writeln!(out, "| `{name}` | {} |", help.replace('|', "\\|")).unwrap();
+        }
+        out.push('\n');
+    }
+    out.trim_end().to_owned() + "\n"
+}
+
 fn hold_current(path: &str, wanted: &str) {
     if std::env::var_os(WRITE).is_some_and(|value| value == "1") {
         std::fs::write(root().join(path), wanted).unwrap();
@@ -125,6 +197,37 @@ fn hold_current(path: &str, wanted: &str) {
 fn generated_pages_are_current() {
     hold_current("docs/ops/counters.md", &counters_page());
     hold_current("docs/ops/drop-reasons.md", &drops_page());
+    hold_current("docs/ops/lisp-counters.md", &lisp_page());
+}
+
+#[test]
+fn what_a_server_does_is_described() {
+    let counted: Vec<&str> = server::Counters::default().all().map(|(name, _)| name).collect();
+    let described = SERVER_DID.iter().map(|(name, _)| *name);
+    let refused = server::Refusal::ALL.iter().map(|refusal| refusal.name());
+    assert_eq!(described.chain(refused).collect::<Vec<_>>(), counted);
+}
+
+#[test]
+fn the_mapping_systems_troubles_name_what_there_is() {
+    let page = read("docs/ops/troubleshoot.md");
+    let (_, after) = page.split_once("\n## The mapping system\n").unwrap();
+    let part = after.split("\n## ").next().unwrap();
+    let roles = lisp_counters();
+    let mut known: BTreeSet<String> =
+        roles.iter().flat_map(|(_, counters)| counters.iter().map(|(name, _)| (*name).to_owned())).collect();
+    known.extend(catalogue().iter().map(|counter| counter.name.to_owned()));
+    // Of the sockets.
+    known.extend(["kernel_dropped", "policed"].map(str::to_owned));
+    let manual = read("config/default.toml");
+    let mut count = 0;
+    for word in code(part).iter().flat_map(|span| span.split([' ', '=', ','])) {
+        if word.contains('_') && word.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+            count += 1;
+            assert!(known.contains(word) || manual.contains(word), "nothing is called {word}");
+        }
+    }
+    assert!(count > 30, "only {count} names were found: is the search broken?");
 }
 
 #[test]
@@ -366,6 +469,7 @@ fn fault(proof: &str) -> Option<String> {
 #[test]
 fn every_requirement_is_met_or_excused() {
     let mut faults = Vec::new();
+    let mut rfcs = BTreeSet::new();
     for entry in std::fs::read_dir(root().join("docs/compliance")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "toml") {
@@ -374,6 +478,15 @@ fn every_requirement_is_met_or_excused() {
         let page: Compliance = toml::from_str(&std::fs::read_to_string(&path).unwrap())
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(!page.must.is_empty() && !page.about.is_empty(), "{} is empty", path.display());
+        assert_eq!(path.file_stem().unwrap().to_str(), Some(format!("rfc{}", page.rfc).as_str()));
+        let mut texts = BTreeSet::new();
+        faults.extend(
+            page.must
+                .iter()
+                .filter(|must| !texts.insert(&must.text))
+                .map(|must| format!("twice: {}", must.text)),
+        );
+        rfcs.insert(page.rfc);
         for must in &page.must {
             let name = format!("rfc{} section {}: {}", page.rfc, must.section, must.text);
             if !["MUST", "SHOULD"].contains(&must.level.as_str()) {
@@ -394,5 +507,6 @@ fn every_requirement_is_met_or_excused() {
             page.must.len()
         );
     }
+    assert_eq!(rfcs, BTreeSet::from([9300, 9301, 9437]), "each RFC that is built has a page");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

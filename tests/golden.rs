@@ -2,7 +2,8 @@
 //!
 //! `golden/CASE/config.toml` is a gateway's configuration whose first line says what the case shows,
 //! `in-PORT.pcap` what arrives at a port and when (packets of one moment are one burst), `out-PORT.pcap` what must
-//! leave by it, in order, and `counters.toml` what must have been counted. `golden/world.toml` is the underlay and
+//! leave by it, in order, and `counters.toml` what must have been counted; `records.toml`, where there is one, is what
+//! the control plane says meanwhile. `golden/world.toml` is the underlay and
 //! the attached hosts that all cases share.
 //! The expected packets come from `golden/generate.py`, which knows scapy and nothing of Sterna.
 //! A new case is a new folder; this file does not change for it.
@@ -23,6 +24,8 @@ mod case;
 mod gateway;
 #[path = "golden/harness/judge.rs"]
 mod judge;
+#[path = "golden/harness/record.rs"]
+mod record;
 #[path = "golden/harness/world.rs"]
 mod world;
 

@@ -53,6 +53,7 @@ codes! {
     Overlap = "C033", "Two EID-prefixes of a group overlap to no effect.";
     BadMac = "C034", "The MAC cannot be a gateway's.";
     BadEid = "C035", "The prefix cannot be an EID.";
+    DynamicAlone = "C036", "Agents may come and go, and nobody would be told where they are.";
     UnknownGroup = "C040", "A mapping names an instance-ID that no group has.";
     MappedAndServed = "C041", "A prefix is both served here and mapped elsewhere.";
     NoLocalFamily = "C042", "No locator of ours has the remote locator's address family.";
@@ -71,6 +72,15 @@ codes! {
     NoSuchCore = "C063", "The host has no such core for us.";
     HostQueues = "C064", "The interface has another number of receive queues.";
     BadInterface = "C065", "The interface cannot be a port.";
+    NeedsRole = "C070", "The section is for a role that the gateway does not have.";
+    IdleSite = "C071", "A site has nothing to register, or no key to register with.";
+    SendingKey = "C072", "It is not clear which key a map-server's registers are signed with.";
+    OwnServer = "C073", "The gateway would ask itself.";
+    BadServer = "C074", "The address cannot be a map-server's or map-resolver's.";
+    TakenPrefix = "C075", "One prefix belongs to two sites.";
+    BadKeyFile = "C076", "A key file cannot be read.";
+    OpenKeyFile = "C077", "A key file is open to every user.";
+    BadSecret = "C078", "A key file holds no secret.";
 }
 
 impl fmt::Display for Code {

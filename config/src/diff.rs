@@ -1,11 +1,13 @@
 //! What changes from one configuration to the next, and what that takes.
 
+mod system;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use serde::Serialize;
+use sterna_wire::Prefix;
 
 use self::words::Words;
 
@@ -17,7 +19,7 @@ use crate::{Config, Dataplane, Group, LocalRloc, Mapping, Port};
 pub enum Effect {
     /// It is taken up while packets flow.
     Live,
-    /// It is fixed while the dataplane process lives.
+    /// It is fixed while the gateway's processes live.
     Restart,
 }
 
@@ -41,6 +43,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     changes.rlocs(old, new);
     changes.groups(old, new);
     changes.mappings(old, new);
+    changes.mapping_system(old, new);
+    changes.servers(old, new);
+    changes.sites(old, new);
     changes.0
 }
 
@@ -54,7 +59,7 @@ pub fn refusal(changes: &[Change]) -> Option<String> {
     let verb = if fixed.len() == 1 { "is" } else { "are" };
     (!fixed.is_empty()).then(|| {
         format!(
-            "{} {verb} fixed while the dataplane runs: put back the old value, or restart the gateway with this file",
+            "{} {verb} fixed while the gateway runs: put back the old value, or restart the gateway with this file",
             fixed.join(", ")
         )
     })
@@ -76,9 +81,15 @@ impl Changes {
 
     fn gateway(&mut self, old: &Config, new: &Config) {
         self.value("gateway.name", Effect::Restart, &old.gateway.name, &new.gateway.name);
-        self.value("gateway.roles", Effect::Restart, &old.gateway.roles, &new.gateway.roles);
+        let roles = |config: &Config| {
+            let mut roles = config.gateway.roles.clone();
+            roles.sort_unstable();
+            roles
+        };
+        self.value("gateway.roles", Effect::Restart, &roles(old), &roles(new));
         self.value("paths.run_dir", Effect::Restart, &old.paths.run_dir, &new.paths.run_dir);
         self.value("paths.pin_dir", Effect::Restart, &old.paths.pin_dir, &new.paths.pin_dir);
+        self.value("paths.state_dir", Effect::Restart, &old.paths.state_dir, &new.paths.state_dir);
     }
 
     fn dataplane(&mut self, old: &Dataplane, new: &Dataplane) {
@@ -141,7 +152,8 @@ impl Changes {
 
     fn rlocs(&mut self, old: &Config, new: &Config) {
         let name = |config: &Config, rloc: &LocalRloc| {
-            config.ports.get(rloc.port).map(|port| port.name.clone()).unwrap_or_default()
+            let port = rloc.port.and_then(|index| config.ports.get(index));
+            port.map(|port| port.name.clone())
         };
         self.entries(
             "rloc",
@@ -150,6 +162,9 @@ impl Changes {
             |rloc| format!("locator {}", rloc.address),
             |changes, path, before, after| {
                 changes.value(format!("{path}.port"), Effect::Live, &name(old, before), &name(new, after));
+                let LocalRloc { address: _, port: _, priority, weight } = before;
+                changes.value(format!("{path}.priority"), Effect::Live, priority, &after.priority);
+                changes.value(format!("{path}.weight"), Effect::Live, weight, &after.weight);
             },
         );
     }
@@ -171,11 +186,11 @@ impl Changes {
     }
 
     fn group(&mut self, path: &str, old: &Group, new: &Group) {
-        let Group { iid: _, name, port: _, vlan, gateway, mac, eids, dynamic, proxy_arp, on_negative } = old;
+        let Group { iid: _, name, port: _, vlan, gateway, mac, eids, dynamic_eids, proxy_arp, on_negative } =
+            old;
         self.value(format!("{path}.name"), Effect::Live, name, &new.name);
         self.value(format!("{path}.vlan"), Effect::Live, vlan, &new.vlan);
         self.value(format!("{path}.mac"), Effect::Live, mac, &new.mac);
-        self.value(format!("{path}.dynamic"), Effect::Live, dynamic, &new.dynamic);
         self.value(format!("{path}.proxy_arp"), Effect::Live, proxy_arp, &new.proxy_arp);
         self.value(format!("{path}.on_negative"), Effect::Live, on_negative, &new.on_negative);
         let subnet = |&(address, len): &(IpAddr, u8)| format!("{address}/{len}");
@@ -184,6 +199,7 @@ impl Changes {
             Some(via) => format!("{} via {via}", served.prefix),
             None => served.prefix.to_string(),
         });
+        self.members(format!("{path}.dynamic_eids"), dynamic_eids, &new.dynamic_eids, Prefix::to_string);
     }
 
     fn mappings(&mut self, old: &Config, new: &Config) {
@@ -228,12 +244,15 @@ impl Changes {
         }
     }
 
-    /// Members of a set: what goes and what comes. Another order alone is no change.
-    fn members<T: PartialEq>(&mut self, path: String, old: &[T], new: &[T], called: impl Fn(&T) -> String) {
-        let list = |from: &[T], but: &[T]| -> Vec<String> {
-            from.iter().filter(|entry| !but.contains(entry)).map(&called).collect()
+    /// Members of a set, by their words: what goes and what comes. Another order alone is no change.
+    fn members<T>(&mut self, path: String, old: &[T], new: &[T], called: impl Fn(&T) -> String) {
+        let words = |from: &[T]| -> Vec<String> { from.iter().map(&called).collect() };
+        let (old, new) = (words(old), words(new));
+        let list = |from: &[String], but: &[String]| -> Vec<String> {
+            let but: HashSet<&String> = but.iter().collect();
+            from.iter().filter(|entry| !but.contains(entry)).cloned().collect()
         };
-        let (gone, come) = (list(old, new), list(new, old));
+        let (gone, come) = (list(&old, &new), list(&new, &old));
         let part = |names: Vec<String>, verb: &str| {
             (!names.is_empty()).then(|| format!("{} {verb}", names.join(", ")))
         };
@@ -244,5 +263,7 @@ impl Changes {
     }
 }
 
+#[cfg(test)]
+mod system_test;
 #[cfg(test)]
 mod test;

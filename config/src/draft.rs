@@ -1,11 +1,18 @@
 //! The whole file as far as it could be read: what the rules look at.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use toml::de::DeTable;
 
 use crate::field::{Field, Kind, Need, Section};
 use crate::finding::{At, Located};
+use crate::secret::Secrets;
 use crate::tree::{Listed, Node};
-use crate::{Config, Side, dataplane, gateway, group, mapping, paths, port, rloc};
+use crate::{
+    Config, Role, Side, dataplane, gateway, group, key, map_resolver, map_server, mapping, mapping_system,
+    paths, port, rloc, site,
+};
 
 /// The file itself.
 pub(crate) static SECTION: Section = Section {
@@ -30,13 +37,13 @@ pub(crate) static SECTION: Section = Section {
             key: "paths",
             kind: Kind::Table(&paths::SECTION),
             need: Need::Optional("the defaults"),
-            meaning: "where a running gateway keeps its sockets and pins",
+            meaning: "where a gateway keeps its sockets, its pins, and what must survive it",
             example: "{ run_dir = \"/run/sterna/gw-a\" }",
         },
         Field {
             key: "port",
             kind: port::LIST,
-            need: Need::Required,
+            need: Need::Optional("none, unless it is an xTR"),
             meaning: "the interfaces that the dataplane takes over",
             example: "[{ name = \"eth1\", side = \"eid\" }]",
         },
@@ -50,7 +57,7 @@ pub(crate) static SECTION: Section = Section {
         Field {
             key: "group",
             kind: group::LIST,
-            need: Need::Required,
+            need: Need::Optional("none, unless it is an xTR"),
             meaning: "the agent groups with members here",
             example: "[{ iid = 100, ... }]",
         },
@@ -61,10 +68,36 @@ pub(crate) static SECTION: Section = Section {
             meaning: "EIDs whose locators are known from the file",
             example: "[{ iid = 100, eid = \"10.1.2.0/24\", rlocs = [{ address = \"192.0.2.2\" }] }]",
         },
+        Field {
+            key: "mapping_system",
+            kind: Kind::Table(&mapping_system::SECTION),
+            need: Need::Optional("the file alone says where EIDs are"),
+            meaning: "whom an xTR asks, and whom it registers with",
+            example: "{ map_resolvers = [\"192.0.2.10\"] }",
+        },
+        Field {
+            key: "map_server",
+            kind: Kind::Table(&map_server::SECTION),
+            need: Need::Optional("the defaults"),
+            meaning: "the limits of a map-server and of a map-resolver",
+            example: "{ registration_s = 180 }",
+        },
+        Field {
+            key: "map_resolver",
+            kind: Kind::Table(&map_resolver::SECTION),
+            need: Need::Optional("what this box registers is all"),
+            meaning: "where a map-resolver sends what its own box does not know",
+            example: "{ map_servers = [{ address = \"192.0.2.11\" }] }",
+        },
+        Field {
+            key: "site",
+            kind: site::LIST,
+            need: Need::Optional("none, unless it is a map-server"),
+            meaning: "the sites that may register at a map-server",
+            example: "[{ name = \"site-a\", ... }]",
+        },
     ],
     reserved: &[
-        ("mapping_system", "resolving EIDs by a mapping system"),
-        ("site", "the map-server role"),
         ("class", "context classes"),
         ("policy", "choosing a context class"),
         ("consent", "trust between agents"),
@@ -82,6 +115,12 @@ pub(crate) struct Draft {
     pub rlocs: Listed<rloc::Draft>,
     pub groups: Listed<group::Draft>,
     pub mappings: Listed<mapping::Draft>,
+    pub mapping_system: Option<Located<mapping_system::Draft>>,
+    pub map_server: Option<Located<map_server::Draft>>,
+    pub map_resolver: Option<Located<map_resolver::Draft>>,
+    pub sites: Listed<site::Draft>,
+    /// The places of the sections that the file has.
+    pub given: BTreeMap<&'static str, At>,
 }
 
 impl Draft {
@@ -95,7 +134,36 @@ impl Draft {
             rlocs: root.tables("rloc", &rloc::SECTION, rloc::Draft::read),
             groups: root.tables("group", &group::SECTION, group::Draft::read),
             mappings: root.tables("mapping", &mapping::SECTION, mapping::Draft::read),
+            mapping_system: root.optional_table(
+                "mapping_system",
+                &mapping_system::SECTION,
+                mapping_system::Draft::read,
+            ),
+            map_server: root.optional_table("map_server", &map_server::SECTION, map_server::Draft::read),
+            map_resolver: root.optional_table(
+                "map_resolver",
+                &map_resolver::SECTION,
+                map_resolver::Draft::read,
+            ),
+            sites: root.tables("site", &site::SECTION, site::Draft::read),
+            given: root.given(),
         }
+    }
+
+    /// Whether the gateway has a role, if that can be told.
+    pub fn has(&self, role: Role) -> Option<bool> {
+        self.gateway.has(role)
+    }
+
+    /// The path of every key file that the file names.
+    pub fn key_files(&self) -> impl Iterator<Item = &Located<PathBuf>> {
+        let system = self.mapping_system.iter();
+        let peers = system.flat_map(|system| &system.value.map_servers.entries);
+        let keys = peers.map(|peer| &peer.value.keys);
+        let sites = self.sites.entries.iter().map(|site| &site.value.keys);
+        keys.chain(sites)
+            .flat_map(|keys| &keys.entries)
+            .filter_map(|key: &Located<key::Draft>| key.value.file.as_ref())
     }
 
     /// The place of the port with this name.
@@ -134,7 +202,8 @@ impl Draft {
     }
 
     /// The typed configuration; nothing when anything was bad.
-    pub fn finish(self) -> Option<Config> {
+    pub fn finish(self, secrets: &Secrets) -> Option<Config> {
+        let (serves, resolves) = (self.has(Role::MapServer)?, self.has(Role::MapResolver)?);
         let rloc_ports: Vec<_> = self.rlocs.entries.iter().map(|rloc| self.rloc_port(&rloc.value)).collect();
         let group_ports: Vec<_> = self
             .groups
@@ -163,7 +232,21 @@ impl Draft {
                 .zip(group_ports)
                 .map(|(group, port)| group.finish(port)))?,
             mappings: all(self.mappings.into_values()?.into_iter().map(mapping::Draft::finish))?,
+            mapping_system: optional(self.mapping_system, |draft| draft.finish(secrets))?,
+            map_server: optional(self.map_server, map_server::Draft::finish)?
+                .or_else(|| (serves || resolves).then(Default::default)),
+            map_resolver: optional(self.map_resolver, map_resolver::Draft::finish)?
+                .or_else(|| resolves.then(Default::default)),
+            sites: all(self.sites.into_values()?.into_iter().map(|site| site.finish(secrets)))?,
         })
+    }
+}
+
+/// What a section gives, nothing when it is absent; the outer nothing when it was bad.
+fn optional<D, T>(draft: Option<Located<D>>, finish: impl FnOnce(D) -> Option<T>) -> Option<Option<T>> {
+    match draft {
+        None => Some(None),
+        Some(draft) => finish(draft.value).map(Some),
     }
 }
 

@@ -74,6 +74,10 @@ pub(crate) enum Form {
     Mac,
     /// An absolute path.
     Path,
+    /// A path that may begin in the config file's folder.
+    File,
+    /// 16 octets in hexadecimal digits, not all zero.
+    XtrId,
 }
 
 impl Section {
@@ -110,6 +114,8 @@ impl Form {
             Form::Subnet => "an address with its subnet's length in quotes, such as \"10.1.0.1/16\"",
             Form::Mac => "a MAC address in quotes, such as \"02:53:54:00:00:64\"",
             Form::Path => "an absolute path in quotes",
+            Form::File => "a file's path in quotes",
+            Form::XtrId => "32 hexadecimal digits in quotes",
         }
     }
 }

@@ -98,6 +98,11 @@ impl Findings {
         self.0.borrow_mut().push(Finding { code, path, line: 0, column: 0, text, help, see, span });
     }
 
+    /// How many there are so far.
+    pub fn count(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }

@@ -30,6 +30,8 @@ pub(crate) fn check(form: Form, text: &str) -> Result<(), Misfit> {
         Form::Subnet => subnet(text).map(drop),
         Form::Mac => mac(text).map(drop),
         Form::Path => check_path(text),
+        Form::File => check_file(text),
+        Form::XtrId => xtr_id(text).map(drop),
     }
 }
 
@@ -75,6 +77,30 @@ fn check_path(text: &str) -> Result<(), Misfit> {
         return Ok(());
     }
     Err(misfit(Code::BadName, "is not an absolute path", "begin with `/` and do without `..`"))
+}
+
+fn check_file(text: &str) -> Result<(), Misfit> {
+    let reason = if text.is_empty() {
+        "is empty"
+    } else if text.ends_with('/') {
+        "is a folder's path"
+    } else if text.chars().any(char::is_control) {
+        "holds a character that cannot be seen"
+    } else {
+        return Ok(());
+    };
+    Err(misfit(Code::BadName, reason, "name a file; the path begins in the config file's folder"))
+}
+
+/// The octets of an xTR-ID. All zero is none (RFC 9301 section 5.6).
+pub(crate) fn xtr_id(text: &str) -> Result<[u8; 16], Misfit> {
+    let help = "write 32 digits from 0 to 9 and a to f, or leave the field out: the gateway then makes one";
+    let digits = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    match u128::from_str_radix(text, 16).ok().filter(|_| digits) {
+        None => Err(misfit(Code::BadName, "is not 32 hexadecimal digits", help)),
+        Some(0) => Err(misfit(Code::BadName, "is all zeros, which means that there is none", help)),
+        Some(id) => Ok(id.to_be_bytes()),
+    }
 }
 
 pub(crate) fn address(text: &str) -> Result<IpAddr, Misfit> {
@@ -188,6 +214,27 @@ mod test {
         assert!(check(Form::Path, "/run/sterna/gw-a").is_ok());
         for wrong in ["", "run", "./x", "/run/../etc", "/a\0b"] {
             assert!(check(Form::Path, wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn key_files_may_be_named_from_the_config_files_folder() {
+        for right in ["site-a.key", "keys/site-a.key", "../site-a.key", "/etc/sterna/site-a.key", "a b"] {
+            assert!(check(Form::File, right).is_ok(), "{right}");
+        }
+        for wrong in ["", "keys/", "/", "a\0b", "a\nb"] {
+            assert!(check(Form::File, wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_xtr_id_has_sixteen_octets() {
+        let id = xtr_id("0123456789abcdefFEDCBA9876543210").ok();
+        assert_eq!(id.map(|id| (id[0], id[7], id[8], id[15])), Some((0x01, 0xef, 0xfe, 0x10)));
+        for wrong in
+            ["", "0", &"0".repeat(32), &"1".repeat(31), &"1".repeat(33), &format!("+{}", "1".repeat(31))]
+        {
+            assert!(xtr_id(wrong).is_err(), "{wrong}");
         }
     }
 

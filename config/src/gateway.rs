@@ -18,17 +18,26 @@ pub struct Gateway {
 }
 
 /// A LISP role (RFC 9300 section 3, RFC 9301 section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// ITR and ETR in one: encapsulates and decapsulates for the groups of this file.
     Xtr,
+    /// Takes registers of sites and answers for them.
+    MapServer,
+    /// Takes the questions of ITRs.
+    MapResolver,
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Role; 3] = [Role::Xtr, Role::MapServer, Role::MapResolver];
+
     /// The word that stands for the role in the file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Role::Xtr => "xtr",
+            Role::MapServer => "map-server",
+            Role::MapResolver => "map-resolver",
         }
     }
 }
@@ -54,8 +63,8 @@ pub(crate) static SECTION: Section = Section {
             key: "roles",
             kind: Kind::List {
                 of: &Kind::Word {
-                    words: &["xtr"],
-                    later: &["map-server", "map-resolver", "rtr", "ddt", "proxy"],
+                    words: &["xtr", "map-server", "map-resolver"],
+                    later: &["rtr", "ddt", "proxy"],
                 },
                 min: 1,
                 max: 8,
@@ -79,6 +88,13 @@ impl Draft {
         Draft { name: node.get("name").required(), roles: node.values("roles") }
     }
 
+    /// Whether the gateway has a role, if that can be told.
+    pub fn has(&self, role: Role) -> Option<bool> {
+        let given = &self.roles.entries;
+        let default = given.is_empty() && role == Role::Xtr;
+        self.roles.whole.then(|| default || given.iter().any(|given| given.value == role))
+    }
+
     pub fn finish(self) -> Option<Gateway> {
         let roles: Vec<Role> = self.roles.into_values()?;
         let roles = if roles.is_empty() { vec![Role::Xtr] } else { roles };
@@ -88,6 +104,7 @@ impl Draft {
 
 impl FromToml for Role {
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
-        (value.as_str()? == Role::Xtr.as_str()).then_some(Role::Xtr)
+        let word = value.as_str()?;
+        Role::ALL.into_iter().find(|role| role.as_str() == word)
     }
 }

@@ -25,10 +25,10 @@ pub struct Group {
     pub gateway: Vec<(IpAddr, u8)>,
     /// The anycast gateway's MAC, the same at every site.
     pub mac: Mac,
-    /// What is served here.
+    /// What is served here; each prefix is registered as it stands.
     pub eids: Vec<Served>,
-    /// Whether agents inside [`Group::eids`] may come and go (dynamic EIDs).
-    pub dynamic: bool,
+    /// The ranges in which agents may come and go (dynamic EIDs); each agent is registered as a host.
+    pub dynamic_eids: Vec<Prefix>,
     /// Whether ARP and ND for the group's EIDs that are elsewhere are answered here.
     pub proxy_arp: bool,
     /// What a negative mapping means for the group's packets.
@@ -81,6 +81,8 @@ impl Group {
 const MAX_GROUPS: usize = 4096;
 /// The most prefixes that a group may serve here.
 const MAX_SERVED: usize = 65_536;
+/// The most ranges of a group in which agents may come and go.
+const MAX_DYNAMIC: usize = 256;
 
 pub(crate) static SECTION: Section = Section {
     name: "[[group]]",
@@ -135,16 +137,16 @@ pub(crate) static SECTION: Section = Section {
         Field {
             key: "eids",
             kind: Kind::List { of: &Kind::PrefixOr(&SERVED), min: 1, max: MAX_SERVED },
-            need: Need::Required,
+            need: Need::Optional("none, if there are `dynamic_eids`"),
             meaning: "the EID-prefixes served here",
             example: "[\"10.1.0.0/24\"]",
         },
         Field {
-            key: "dynamic",
-            kind: Kind::Bool,
-            need: Need::Default("false"),
-            meaning: "whether agents inside `eids` may come and go",
-            example: "true",
+            key: "dynamic_eids",
+            kind: Kind::List { of: &Kind::Text(Form::Prefix), min: 1, max: MAX_DYNAMIC },
+            need: Need::Optional("none"),
+            meaning: "the ranges in which agents may come and go",
+            example: "[\"10.1.0.0/16\"]",
         },
         Field {
             key: "proxy_arp",
@@ -205,7 +207,7 @@ pub(crate) struct Draft {
     pub gateway: Listed<(IpAddr, u8)>,
     pub mac: Option<Located<Option<Mac>>>,
     pub eids: Listed<ServedDraft>,
-    pub dynamic: Option<Located<bool>>,
+    pub dynamic_eids: Listed<Prefix>,
     pub proxy_arp: Option<Located<bool>>,
     pub on_negative: Option<Located<OnNegative>>,
 }
@@ -226,7 +228,7 @@ impl Draft {
             gateway: node.values("gateway"),
             mac: node.get("mac").optional(),
             eids: node.list("eids", ServedDraft::read),
-            dynamic: node.get("dynamic").or(false),
+            dynamic_eids: node.values("dynamic_eids"),
             proxy_arp: node.get("proxy_arp").or(true),
             on_negative: node.get("on_negative").or(OnNegative::Drop),
         }
@@ -242,7 +244,7 @@ impl Draft {
             gateway: self.gateway.into_values()?,
             mac: self.mac?.value.unwrap_or_else(|| Group::default_mac(iid)),
             eids: self.eids.into_values()?.into_iter().map(ServedDraft::finish).collect(),
-            dynamic: self.dynamic?.value,
+            dynamic_eids: self.dynamic_eids.into_values()?,
             proxy_arp: self.proxy_arp?.value,
             on_negative: self.on_negative?.value,
         })

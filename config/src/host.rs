@@ -13,7 +13,7 @@ use crate::overhead::{least_underlay_mtu, overhead};
 use crate::port::{MAX_MTU, MIN_MTU};
 use crate::report::Report;
 use crate::suggest::closest;
-use crate::{Port, Validated};
+use crate::{Port, Role, Validated};
 
 pub use kernel::Kernel;
 
@@ -46,7 +46,9 @@ pub trait Facts {
 /// A report of everything that does not fit.
 pub fn check(config: &Validated, facts: &dyn Facts) -> Result<(), Report> {
     let found = Findings::default();
-    check_cores(config, facts, &found);
+    if config.has(Role::Xtr) {
+        check_cores(config, facts, &found);
+    }
     let routes = facts.default_routes();
     let names = facts.interfaces();
     for (index, port) in config.ports.iter().enumerate() {
@@ -134,7 +136,7 @@ impl Scene<'_> {
             );
         }
         let locators =
-            self.config.rlocs.iter().filter(|rloc| rloc.port == self.index).map(|rloc| rloc.address);
+            self.config.rlocs.iter().filter(|rloc| rloc.port == Some(self.index)).map(|rloc| rloc.address);
         let needed = locators.map(|address| (least_underlay_mtu(address), overhead(address))).max();
         match needed {
             Some((least, extra)) if self.port.side.is_rloc() && mtu < u32::from(least) => {

@@ -11,8 +11,10 @@
 //! ```
 //!
 //! - [`load`] and [`parse`] give a [`Validated`], which reads like a [`Config`], or a [`Report`].
-//! - Each section of the file is one module (`gateway`, `dataplane`, `paths`, `port`, `rloc`, `group`, `mapping`).
+//! - Each section of the file is one module (`gateway`, `dataplane`, `paths`, `port`, `rloc`, `group`, `mapping`,
+//!   `mapping_system`, `map_server`, `map_resolver`, `site`).
 //!   It holds the typed section, the table of its fields, and its draft: the section as far as it could be read.
+//! - Secrets stand in files of their own, which the file names; [`Secret`] keeps them out of every output.
 //! - The tables of fields are the one source for the first pass, the help texts and `schema.json`.
 //!   `default.toml` is the manual; a test holds it against the tables and the code's defaults.
 //! - [`diff`] tells two configurations apart and says what a change takes; [`refusal`] says why a running gateway
@@ -33,10 +35,14 @@ mod form;
 mod gateway;
 mod group;
 pub mod host;
+mod key;
 mod load;
 #[cfg(test)]
 mod manual;
+mod map_resolver;
+mod map_server;
 mod mapping;
+mod mapping_system;
 mod overhead;
 mod paths;
 mod port;
@@ -44,7 +50,9 @@ mod report;
 mod rloc;
 mod rules;
 mod schema;
+mod secret;
 mod shape;
+mod site;
 mod suggest;
 mod syntax;
 mod tree;
@@ -56,11 +64,17 @@ pub use diff::{Change, Effect, diff, refusal};
 pub use finding::{Finding, See};
 pub use gateway::{Gateway, Role};
 pub use group::{Group, OnNegative, Served};
-pub use load::{Validated, load, parse};
+pub use key::{Key, KeyAlgorithm};
+pub use load::{Validated, load, parse, parse_in};
+pub use map_resolver::{Forward, MapResolver};
+pub use map_server::MapServer;
 pub use mapping::{Mapping, Rloc};
+pub use mapping_system::{MapServerPeer, MappingSystem};
 pub use overhead::{least_underlay_mtu, overhead};
 pub use paths::Paths;
 pub use port::{Port, Side};
 pub use report::{Look, Report};
 pub use rloc::LocalRloc;
 pub use schema::schema;
+pub use secret::Secret;
+pub use site::{ProxyReply, Site, SiteEid, SiteRloc, StaticRegistration};

@@ -9,6 +9,7 @@ use crate::code::Code;
 use crate::draft::{self, Draft};
 use crate::finding::{At, Finding, Findings};
 use crate::report::Report;
+use crate::secret::Secrets;
 use crate::{Config, rules, shape, syntax};
 
 /// A configuration that has passed every check; it reads like a [`Config`].
@@ -29,7 +30,7 @@ const MAX_BYTES: u64 = 256 << 20;
 pub fn load(path: &Path) -> Result<Validated, Report> {
     let name = path.display().to_string();
     match read(path) {
-        Ok(text) => parse(&text, &name),
+        Ok(text) => parse_in(&text, &name, path.parent().unwrap_or(Path::new(""))),
         Err(reason) => Err(unreadable(&name, &reason)),
     }
 }
@@ -63,11 +64,19 @@ fn unreadable(name: &str, reason: &str) -> Report {
     Report::new(name, "", vec![finding])
 }
 
-/// Checks the text of a file; `name` is what reports call it.
+/// Checks the text of a file; `name` is what reports call it. Key files are sought in the working directory.
 ///
 /// # Errors
 /// A report of everything wrong with it.
 pub fn parse(text: &str, name: &str) -> Result<Validated, Report> {
+    parse_in(text, name, Path::new(""))
+}
+
+/// Checks the text of a file; `name` is what reports call it, and relative paths of key files begin in `folder`.
+///
+/// # Errors
+/// A report of everything wrong with it.
+pub fn parse_in(text: &str, name: &str, folder: &Path) -> Result<Validated, Report> {
     let found = Findings::default();
     let (root, errors) = DeTable::parse_recoverable(text);
     shape::check_table(&draft::SECTION, root.get_ref(), &At::default(), &found);
@@ -77,7 +86,8 @@ pub fn parse(text: &str, name: &str) -> Result<Validated, Report> {
     }
     let draft = Draft::read(root.get_ref());
     rules::check(&draft, &found);
-    match draft.finish().filter(|_| found.is_empty()) {
+    let secrets = Secrets::read(&draft, folder, &found);
+    match draft.finish(&secrets).filter(|_| found.is_empty()) {
         Some(config) => Ok(Validated { config, file: name.to_owned(), text: text.to_owned() }),
         None => {
             if found.is_empty() {

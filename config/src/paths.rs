@@ -1,4 +1,4 @@
-//! `[paths]`: where a running gateway keeps its sockets and pins.
+//! `[paths]`: where a gateway keeps its sockets, its pins, and what must survive it.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,8 @@ pub struct Paths {
     pub run_dir: PathBuf,
     /// The bpffs directory of the pinned XDP links; `/sys/fs/bpf/sterna/NAME` by default.
     pub pin_dir: PathBuf,
+    /// The directory of what must survive a restart; `/var/lib/sterna/NAME` by default.
+    pub state_dir: PathBuf,
 }
 
 impl Paths {
@@ -20,10 +22,16 @@ impl Paths {
     pub const RUN_ROOT: &str = "/run/sterna";
     /// The folder that holds one directory of pins per gateway.
     pub const PIN_ROOT: &str = "/sys/fs/bpf/sterna";
+    /// The folder that holds one state directory per gateway.
+    pub const STATE_ROOT: &str = "/var/lib/sterna";
 
     /// The default paths of a gateway with this name.
     pub fn of(name: &str) -> Paths {
-        Paths { run_dir: Path::new(Self::RUN_ROOT).join(name), pin_dir: Path::new(Self::PIN_ROOT).join(name) }
+        Paths {
+            run_dir: Path::new(Self::RUN_ROOT).join(name),
+            pin_dir: Path::new(Self::PIN_ROOT).join(name),
+            state_dir: Path::new(Self::STATE_ROOT).join(name),
+        }
     }
 
     /// The socket on which the dataplane awaits its control plane.
@@ -39,7 +47,7 @@ impl Paths {
 
 pub(crate) static SECTION: Section = Section {
     name: "[paths]",
-    meaning: "where a running gateway keeps its sockets and pins",
+    meaning: "where a gateway keeps its sockets, its pins, and what must survive it",
     fields: &[
         Field {
             key: "run_dir",
@@ -55,19 +63,31 @@ pub(crate) static SECTION: Section = Section {
             meaning: "the bpffs directory of the pinned XDP links; /sys/fs/bpf/sterna/NAME where absent",
             example: "\"/sys/fs/bpf/sterna/gw-a\"",
         },
+        Field {
+            key: "state_dir",
+            kind: Kind::Text(Form::Path),
+            need: Need::Optional("/var/lib/sterna/NAME"),
+            meaning: "the directory of what must survive a restart; /var/lib/sterna/NAME where absent",
+            example: "\"/var/lib/sterna/gw-a\"",
+        },
     ],
-    reserved: &[("state_dir", "persisted state")],
+    reserved: &[],
 };
 
 /// `[paths]` as far as it could be read.
 pub(crate) struct Draft {
     pub run_dir: Option<Located<Option<PathBuf>>>,
     pub pin_dir: Option<Located<Option<PathBuf>>>,
+    pub state_dir: Option<Located<Option<PathBuf>>>,
 }
 
 impl Draft {
     pub fn read(node: &Node<'_, '_>) -> Draft {
-        Draft { run_dir: node.get("run_dir").optional(), pin_dir: node.get("pin_dir").optional() }
+        Draft {
+            run_dir: node.get("run_dir").optional(),
+            pin_dir: node.get("pin_dir").optional(),
+            state_dir: node.get("state_dir").optional(),
+        }
     }
 
     pub fn finish(self, name: &str) -> Option<Paths> {
@@ -75,6 +95,7 @@ impl Draft {
         Some(Paths {
             run_dir: self.run_dir?.value.unwrap_or(default.run_dir),
             pin_dir: self.pin_dir?.value.unwrap_or(default.pin_dir),
+            state_dir: self.state_dir?.value.unwrap_or(default.state_dir),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::field::{Field, Form, Kind, Need, Section};
 use crate::finding::Located;
+use crate::mapping::Rloc;
 use crate::tree::Node;
 
 /// One `[[rloc]]`: an address of this gateway that tunnels start and end at.
@@ -11,8 +12,13 @@ use crate::tree::Node;
 pub struct LocalRloc {
     /// The address; the kernel holds it on the port's interface (or on loopback).
     pub address: IpAddr,
-    /// Index in [`crate::Config::ports`] of the rloc-side port that packets for it come in by.
-    pub port: usize,
+    /// Index in [`crate::Config::ports`] of the rloc-side port that packets for it come in by; nothing exactly where
+    /// the gateway is no xTR.
+    pub port: Option<usize>,
+    /// As registered with the mapping system: lower is preferred, 255 is never used for sending.
+    pub priority: u8,
+    /// As registered with the mapping system: the share among usable locators of one priority.
+    pub weight: u8,
 }
 
 /// The most locators of our own: as many as a site may register in one record.
@@ -36,11 +42,30 @@ pub(crate) static SECTION: Section = Section {
             meaning: "the rloc-side port it is reached by; the only one where absent",
             example: "\"eth0\"",
         },
+        Field {
+            key: "priority",
+            kind: Kind::Integer {
+                min: 0,
+                max: 255,
+                why: "lower is preferred, and 255 is never used for sending",
+            },
+            need: Need::Default("1"),
+            meaning: "what others are told: lower is preferred, 255 is never used for sending",
+            example: "1",
+        },
+        Field {
+            key: "weight",
+            kind: Kind::Integer {
+                min: 0,
+                max: 255,
+                why: "it is the share among locators of one priority, one octet in LISP",
+            },
+            need: Need::Default("100"),
+            meaning: "what others are told: the share among usable locators of one priority",
+            example: "100",
+        },
     ],
-    reserved: &[
-        ("priority", "registering with the mapping system"),
-        ("weight", "registering with the mapping system"),
-    ],
+    reserved: &[],
 };
 
 pub(crate) const LIST: Kind = Kind::List { of: &Kind::Table(&SECTION), min: 1, max: MAX_LOCAL };
@@ -49,14 +74,23 @@ pub(crate) const LIST: Kind = Kind::List { of: &Kind::Table(&SECTION), min: 1, m
 pub(crate) struct Draft {
     pub address: Option<Located<IpAddr>>,
     pub port: Option<Located<Option<String>>>,
+    pub priority: Option<Located<u8>>,
+    pub weight: Option<Located<u8>>,
 }
 
 impl Draft {
     pub fn read(node: &Node<'_, '_>) -> Draft {
-        Draft { address: node.get("address").required(), port: node.get("port").optional() }
+        Draft {
+            address: node.get("address").required(),
+            port: node.get("port").optional(),
+            priority: node.get("priority").or(Rloc::DEFAULT_PRIORITY),
+            weight: node.get("weight").or(Rloc::DEFAULT_WEIGHT),
+        }
     }
 
     pub fn finish(self, port: Option<usize>) -> Option<LocalRloc> {
-        Some(LocalRloc { address: self.address?.value, port: port? })
+        let _known = self.port?;
+        let (priority, weight) = (self.priority?.value, self.weight?.value);
+        Some(LocalRloc { address: self.address?.value, port, priority, weight })
     }
 }

@@ -3,10 +3,17 @@
 //! Each rule looks at a [`Draft`] and reports what it sees.
 //! A rule that needs a value which was already found bad says nothing, so that one mistake gives one finding.
 
+mod dynamic;
 mod groups;
 mod locators;
 mod mappings;
+mod own;
+mod paths;
 mod ports;
+mod roles;
+mod servers;
+mod shares;
+mod sites;
 mod sizes;
 
 use std::collections::HashMap;
@@ -14,17 +21,26 @@ use std::fmt::Display;
 use std::hash::Hash;
 use std::net::IpAddr;
 
+use crate::Role;
 use crate::code::Code;
 use crate::draft::Draft;
 use crate::finding::{At, Findings, Located};
 
 /// Reports all that is wrong with a draft as a whole.
 pub(crate) fn check(draft: &Draft, found: &Findings) {
-    ports::check(draft, found);
+    roles::check(draft, found);
     locators::check(draft, found);
-    groups::check(draft, found);
-    mappings::check(draft, found);
-    sizes::check(draft, found);
+    servers::check(draft, found);
+    sites::check(draft, found);
+    // The sections of an xTR are refused as a whole where there is none; what stands in them does not matter then.
+    if draft.has(Role::Xtr) != Some(false) {
+        ports::check(draft, found);
+        groups::check(draft, found);
+        dynamic::check(draft, found);
+        mappings::check(draft, found);
+        sizes::check(draft, found);
+    }
+    paths::check(draft, found);
 }
 
 /// Reports every value that came before, with the place of the first.

@@ -3,6 +3,7 @@
 //! It says nothing: whatever is wrong with a value by itself was reported by [`crate::shape`],
 //! so here it is only [`Given::Bad`], and rules that need it are not asked.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -136,6 +137,25 @@ impl<'a, 'd> Node<'a, 'd> {
         read(&Node { section, table, at: self.at.key(key, span) })
     }
 
+    /// The table under a key and its place; nothing when it is absent.
+    pub fn optional_table<R>(
+        &self,
+        key: &str,
+        section: &'static Section,
+        read: impl FnOnce(&Node<'_, '_>) -> R,
+    ) -> Option<Located<R>> {
+        let span = self.table.get(key)?.span();
+        Some(Located { value: self.table(key, section, read), at: self.at.key(key, span) })
+    }
+
+    /// The places of the keys that stand in the table.
+    pub fn given(&self) -> BTreeMap<&'static str, At> {
+        let fields = self.section.fields.iter();
+        fields
+            .filter_map(|field| Some((field.key, self.at.key(field.key, self.table.get(field.key)?.span()))))
+            .collect()
+    }
+
     /// The tables of a `[[key]]`, each read; entries that are no tables are left out.
     pub fn tables<T>(
         &self,
@@ -173,7 +193,7 @@ macro_rules! integers {
     )*};
 }
 
-integers!(u8, u16, u32, usize);
+integers!(u8, u16, u32, u64, usize);
 
 macro_rules! texts {
     ($($type:ty = $parse:expr;)*) => {$(
@@ -193,6 +213,7 @@ texts! {
     Prefix = |text| form::prefix(text).ok();
     (IpAddr, u8) = |text| form::subnet(text).ok();
     Mac = |text| form::mac(text).ok();
+    [u8; 16] = |text| form::xtr_id(text).ok();
 }
 
 impl FromToml for bool {

@@ -6,9 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use sterna_config::{Code, Look, Report, load};
+use tempfile::TempDir;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad")
@@ -22,11 +25,33 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
+/// The key files that bad files name. git keeps no modes, so they are made here.
+fn keys() -> &'static Path {
+    static KEYS: LazyLock<TempDir> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content, mode) in [
+            ("good.key", "hunter2\n", 0o640),
+            ("open.key", "hunter2\n", 0o644),
+            ("empty.key", "\n", 0o600),
+            ("long.key", &"x".repeat(513), 0o600),
+            ("lines.key", "one\ntwo\n", 0o600),
+            ("accent.key", "clé\n", 0o600),
+        ] {
+            let path = folder.path().join(name);
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::create_dir(folder.path().join("folder.key")).unwrap();
+        folder
+    });
+    KEYS.path()
+}
+
 /// The report of a bad file, under a name without this machine's folders.
 fn report(path: &Path) -> Report {
     let name = path.file_name().unwrap().to_str().unwrap();
     let text = fs::read_to_string(path).unwrap();
-    match sterna_config::parse(&text, name) {
+    match sterna_config::parse_in(&text, name, keys()) {
         Ok(_) => panic!("{name} was taken for right"),
         Err(report) => report,
     }
@@ -85,6 +110,16 @@ fn every_finding_has_a_place_a_sentence_and_help() {
             assert!(!finding.help.is_empty() && !finding.text.ends_with('.'), "{name}: {finding:?}");
             assert_ne!(finding.code, Code::Internal, "{name}");
         }
+    }
+}
+
+#[test]
+fn no_finding_shows_a_secret() {
+    for path in files() {
+        let report = report(&path);
+        let json = serde_json::to_string(&report).unwrap();
+        let all = format!("{report:?} {} {json}", report.render(Look::PLAIN));
+        assert!(!all.contains("hunter2"), "{}", path.display());
     }
 }
 

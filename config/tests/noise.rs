@@ -2,18 +2,40 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests may")]
 
-use proptest::prelude::*;
-use sterna_config::{Code, Look, parse};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::LazyLock;
 
-const FILES: [&str; 3] = [
+use proptest::prelude::*;
+use sterna_config::{Code, Look, parse_in};
+use tempfile::TempDir;
+
+const FILES: [&str; 5] = [
     include_str!("../default.toml"),
     include_str!("../examples/two-sites-a.toml"),
     include_str!("bad/everything_wrong.toml"),
+    include_str!("../examples/map-server.toml"),
+    include_str!("../examples/mapping-system-a.toml"),
 ];
+
+/// A folder with the key files that the files name.
+fn keys() -> &'static Path {
+    static KEYS: LazyLock<TempDir> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["site-a.key", "site-b.key"] {
+            let path = folder.path().join(name);
+            fs::write(&path, "secret\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        folder
+    });
+    KEYS.path()
+}
 
 /// Checks a text; whatever the outcome, its report must be sound.
 fn judge(text: &str) {
-    let Err(report) = parse(text, "noise") else { return };
+    let Err(report) = parse_in(text, "noise", keys()) else { return };
     assert!(!report.findings.is_empty());
     for finding in &report.findings {
         assert_ne!(finding.code, Code::Internal, "{text}");

@@ -74,10 +74,15 @@ impl Negatives {
         gone
     }
 
-    /// Forgets everything; what was unknown may have a mapping now.
-    pub fn clear(&mut self) {
-        self.entries.clear();
+    /// Forgets everything and returns what it was; what was unknown may have a mapping now.
+    pub fn clear(&mut self) -> Vec<EidKey> {
         self.order.clear();
+        std::mem::take(&mut self.entries).into_keys().collect()
+    }
+
+    /// When the next entry's time is over.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.order.front().map(|(made, _)| *made + LIFETIME)
     }
 
     /// All entries with the time they have left.

@@ -1,9 +1,14 @@
 //! Taking a changed config file while everything runs: all of it or nothing.
 
+use std::time::Instant;
+
 use serde::Serialize;
-use sterna_config::{Change, Report};
+use sterna_config::{Change, Config, Report};
 use tracing::{info, warn};
 
+use crate::identity::IdentityFile;
+use crate::lisp::socket::rebind;
+use crate::plane::ControlPlane;
 use crate::shared::Shared;
 
 /// Why the file was not taken. The old config stays in force.
@@ -64,13 +69,18 @@ fn restart_finding(change: &Change) -> Finding {
 /// Reads the config file again, and if it is valid and needs no restart, puts it in force.
 pub fn reload(shared: &Shared) -> Result<Vec<Change>, Refusal> {
     let outcome = sterna_config::load(shared.config_file()).map_err(Refusal::Invalid).and_then(|config| {
+        let config = config.into_config();
         let mut plane = shared.plane();
-        plane.apply(config.into_config()).map_err(Refusal::Restart)
+        if config.mapping_system.is_some() && plane.roles().identity().fleeting {
+            keep_identity(&mut plane, &config);
+        }
+        plane.apply(config, Instant::now()).map_err(Refusal::Restart)
     });
     match &outcome {
         Ok(changes) => {
             shared.ask_underlay();
-            shared.publish();
+            rebind(shared);
+            shared.flush();
             info!(changes = changes.len(), "config applied");
             for change in changes {
                 info!(path = change.path, "{}", change.text);
@@ -79,6 +89,14 @@ pub fn reload(shared: &Shared) -> Result<Vec<Change>, Refusal> {
         Err(refusal) => log_refusal(refusal),
     }
     outcome
+}
+
+/// The gateway got its first mapping system: from now on it matters who it is.
+fn keep_identity(plane: &mut ControlPlane, config: &Config) {
+    match IdentityFile::open(&config.paths.state_dir, config) {
+        Ok((identity, _)) => plane.set_identity(identity),
+        Err(error) => warn!(%error, "our identity cannot be kept: after a restart we are somebody else"),
+    }
 }
 
 fn log_refusal(refusal: &Refusal) {

@@ -36,6 +36,10 @@ const RING_FULL_PAUSE: Duration = Duration::from_millis(1);
 /// Records per turn in either direction, so that a flood on one side never starves the other tasks.
 const TURN: usize = 1024;
 
+/// Turns of records that are published ahead of a message. Far more than a message causes; while a whole table is
+/// being told, messages do not wait for it.
+const SPEAK_AT_ONCE: usize = 4;
+
 /// Keeps a session with the dataplane at `socket`, for ever.
 pub async fn keep(shared: &Shared, socket: &Path, known: Receiver<Facts>) {
     underlay_known(shared, known).await;
@@ -79,12 +83,13 @@ async fn underlay_known(shared: &Shared, mut known: Receiver<Facts>) {
         info!("some next hops have not answered yet; their packets are held");
     }
     // Whoever else hands the facts on may not have had its turn yet.
-    shared.plane().underlay(known.borrow().clone());
+    shared.plane().underlay(known.borrow().clone(), Instant::now());
+    shared.flush();
 }
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
-enum SessionEnd {
+pub(crate) enum SessionEnd {
     #[error(transparent)]
     Peer(#[from] End),
     #[error(transparent)]
@@ -108,7 +113,8 @@ async fn connect(socket: &Path) -> Result<ControlSession, HandshakeError> {
 async fn serve(shared: &Shared, session: ControlSession, generation: u64) -> (SessionEnd, bool) {
     info!(incarnation = session.incarnation, pid = session.peer_pid(), generation, "a dataplane answers");
     let ports = session.ports.iter().map(|port| port.name.clone()).collect();
-    shared.plane().session_began(generation, ports);
+    drop(shared.take_session_fault());
+    shared.plane().session_began(generation, ports, Instant::now());
     let fds = Watched::of(&session);
     shared.set_session(Some(session));
     let end = match fds {
@@ -168,6 +174,7 @@ async fn converse(shared: &Shared, fds: &Watched) -> SessionEnd {
             Some(Err(end)) => return end,
             None => return End::Gone.into(),
         };
+        shared.carry_out();
         let pause = match rest {
             Rest::Nothing => None,
             Rest::More => Some(Duration::ZERO),
@@ -192,6 +199,9 @@ async fn converse(shared: &Shared, fds: &Watched) -> SessionEnd {
 
 /// One turn: hear what there is, say what there is room for.
 fn turn(shared: &Shared, session: &mut ControlSession) -> Result<Rest, SessionEnd> {
+    if let Some(fault) = shared.take_session_fault() {
+        return Err(fault);
+    }
     session.doorbell().drain();
     let heard = hear(shared, session)?;
     let said = say(shared, session)?;
@@ -204,6 +214,22 @@ fn turn(shared: &Shared, session: &mut ControlSession) -> Result<Rest, SessionEn
         return Err(end.into());
     }
     Ok(if heard == Rest::More { heard } else { said })
+}
+
+/// Publishes what there is room for, without waiting for the session's turn, which will end on a fault.
+pub(crate) fn publish_now(shared: &Shared) {
+    let outcome = shared.with_session(|session| {
+        for _ in 0..SPEAK_AT_ONCE {
+            match say(shared, session) {
+                Ok(Rest::More) => {}
+                other => return other.map(|_| ()),
+            }
+        }
+        Ok(())
+    });
+    if let Some(Err(fault)) = outcome {
+        shared.fail_session(fault);
+    }
 }
 
 fn hear(shared: &Shared, session: &mut ControlSession) -> Result<Rest, SessionEnd> {

@@ -1,13 +1,23 @@
 //! The one control plane of this process and its session with the dataplane, as the tasks share them.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sterna_shm::ControlSession;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::etr::{AssignId, AttachError};
+use crate::lisp::socket::Sockets;
 use crate::plane::ControlPlane;
+use crate::server::Save;
+use crate::session::{self, SessionEnd};
 use crate::underlay::Questions;
+
+/// Pause between two looks whether the dataplane has taken what it was told.
+const TOLD_PAUSE: Duration = Duration::from_millis(1);
 
 /// A handle on the control plane. All tasks run on one thread and none holds the lock over an await.
 #[derive(Clone)]
@@ -16,17 +26,40 @@ pub struct Shared(Arc<Inner>);
 struct Inner {
     plane: Mutex<ControlPlane>,
     session: Mutex<Option<ControlSession>>,
+    sockets: Mutex<Sockets>,
+    waiting: Mutex<BTreeMap<AssignId, oneshot::Sender<Assignment>>>,
+    saves: Mutex<Option<mpsc::UnboundedSender<Vec<Save>>>>,
     changed: Notify,
+    sooner: Notify,
+    armed: Mutex<Option<Instant>>,
+    session_fault: Mutex<Option<SessionEnd>>,
     questions: watch::Sender<Questions>,
     config_file: PathBuf,
 }
+
+/// What became of a search for a free EID.
+pub type Assignment = Result<IpAddr, AttachError>;
+
+/// Shortest pause between two ticks: whatever asks for more does not get the thread for itself.
+const TICK_PAUSE: Duration = Duration::from_micros(500);
 
 impl Shared {
     /// Shares `plane`, whose config came from `config_file`.
     pub fn new(plane: ControlPlane, config_file: PathBuf) -> Self {
         let (questions, _) = watch::channel(plane.questions());
-        let (plane, session) = (Mutex::new(plane), Mutex::new(None));
-        Self(Arc::new(Inner { plane, session, changed: Notify::new(), questions, config_file }))
+        Self(Arc::new(Inner {
+            plane: Mutex::new(plane),
+            session: Mutex::new(None),
+            sockets: Mutex::default(),
+            waiting: Mutex::default(),
+            saves: Mutex::default(),
+            changed: Notify::new(),
+            sooner: Notify::new(),
+            armed: Mutex::new(None),
+            session_fault: Mutex::new(None),
+            questions,
+            config_file,
+        }))
     }
 
     /// The control plane. A task that panicked while it held the lock left values, not half a state: every
@@ -49,9 +82,141 @@ impl Shared {
         self.0.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The sockets of UDP 4342. Nobody holds them and the plane at a time.
+    pub fn sockets(&self) -> MutexGuard<'_, Sockets> {
+        self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries out what the control plane decided: the dataplane's tables first, then messages, then the rest.
+    /// To be called after whatever changed the plane; it never waits.
+    pub fn flush(&self) {
+        session::publish_now(self);
+        self.carry_out();
+        if self.plane().publisher().has_work() {
+            self.publish();
+        }
+    }
+
+    /// What there is to do beside the dataplane's tables; for the session, which publishes itself.
+    pub(crate) fn carry_out(&self) {
+        let (datagrams, saves, assigned, ask, deadline) = {
+            let mut plane = self.plane();
+            let (datagrams, saves) = (plane.take_datagrams(), plane.take_saves());
+            let ask = plane.take_remotes_changed();
+            (datagrams, saves, plane.take_assigned(), ask, plane.next_deadline())
+        };
+        if !datagrams.is_empty() {
+            let rest = self.sockets().send(datagrams, Instant::now());
+            if !rest.is_empty() {
+                self.plane().give_back_datagrams(rest);
+            }
+        }
+        if !saves.is_empty() {
+            self.keep(saves);
+        }
+        for done in assigned {
+            // Whoever asked may have gone.
+            let asker = self.waiting().remove(&done.id);
+            let _ = asker.map(|asker| asker.send(done.result));
+        }
+        if ask {
+            self.ask_underlay();
+        }
+        let armed = *self.0.armed.lock().unwrap_or_else(PoisonError::into_inner);
+        if deadline.is_some_and(|deadline| armed.is_none_or(|armed| deadline < armed)) {
+            self.0.sooner.notify_one();
+        }
+    }
+
+    /// Waits until the dataplane has taken all that was decided so far, `within` at the longest; at once when there is
+    /// no dataplane. Gives whether it has. It applies a record right after it took it, so one more turn is waited.
+    pub async fn told(&self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        loop {
+            let taken = self.with_session(|session| session.updates.free() == session.updates.capacity());
+            let Some(taken) = taken else { return false };
+            let said = !self.plane().publisher().has_work();
+            tokio::time::sleep(TOLD_PAUSE).await;
+            if taken && said {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+        }
+    }
+
+    /// Lets time pass for ever: a tick whenever something is due.
+    pub async fn conduct(&self) {
+        loop {
+            let deadline = self.arm();
+            tokio::select! {
+                () = until(deadline) => {
+                    self.plane().tick(Instant::now());
+                    self.flush();
+                    tokio::time::sleep(TICK_PAUSE).await;
+                }
+                () = self.0.sooner.notified() => {}
+            }
+        }
+    }
+
+    /// The next deadline, which is waited for from now on. Messages that the sockets did not take are due soon too.
+    fn arm(&self) -> Option<Instant> {
+        let (deadline, unsent) = {
+            let plane = self.plane();
+            (plane.next_deadline(), plane.has_datagrams())
+        };
+        let again = unsent.then(|| Instant::now() + Duration::from_millis(1));
+        let armed = [deadline, again].into_iter().flatten().min();
+        *self.0.armed.lock().unwrap_or_else(PoisonError::into_inner) = armed;
+        armed
+    }
+
+    /// Where what the Map-Server wants to have kept is handed over.
+    pub fn keep_by(&self, saves: mpsc::UnboundedSender<Vec<Save>>) {
+        *self.0.saves.lock().unwrap_or_else(PoisonError::into_inner) = Some(saves);
+    }
+
+    /// No more is handed over: what was is written, and then the writer ends.
+    pub fn stop_keeping(&self) {
+        *self.0.saves.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn keep(&self, saves: Vec<Save>) {
+        if let Some(store) = self.0.saves.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // The task that stores has ended only when the process ends.
+            let _ = store.send(saves);
+        }
+    }
+
+    /// Waits for the end of a search for a free EID. To be called before the next [`Shared::flush`].
+    pub fn assignment(&self, id: AssignId) -> oneshot::Receiver<Assignment> {
+        let (tell, told) = oneshot::channel();
+        let mut waiting = self.waiting();
+        waiting.retain(|_, asker| !asker.is_closed());
+        waiting.insert(id, tell);
+        told
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<AssignId, oneshot::Sender<Assignment>>> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells the session that there may be records to publish.
     pub fn publish(&self) {
         self.0.changed.notify_one();
+    }
+
+    /// Publishing failed outside of the session's own turn: the session ends in the next one.
+    pub(crate) fn fail_session(&self, fault: SessionEnd) {
+        *self.0.session_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        self.publish();
+    }
+
+    /// A failure that was found outside of the session's own turn.
+    pub(crate) fn take_session_fault(&self) -> Option<SessionEnd> {
+        self.0.session_fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Waits until [`Shared::publish`] is called, or was since the last wait.
@@ -77,5 +242,12 @@ impl Shared {
     /// The config file.
     pub fn config_file(&self) -> &std::path::Path {
         &self.0.config_file
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -33,7 +33,7 @@ impl Bench {
         let file = folder.path().join("gateway.toml");
         std::fs::write(&file, CONFIG).unwrap();
         let mut plane = ControlPlane::new(config());
-        plane.underlay(site::facts(&plane.questions()));
+        plane.underlay(site::facts(&plane.questions()), Instant::now());
         let shared = Shared::new(plane, file);
         let socket = folder.path().join("control.sock");
         let listener = api::bind(&socket).unwrap();
@@ -156,7 +156,8 @@ async fn counters_drops_and_status_with_and_without_a_dataplane() {
     let (counters, _far, near) = dataplane();
     let incarnation = near.incarnation;
     let ports = near.ports.iter().map(|port| port.name.clone()).collect();
-    bench.shared.plane().session_began(77, ports);
+    bench.shared.plane().session_began(77, ports, Instant::now());
+    bench.shared.plane().event(Event::KnownEnd, Instant::now());
     bench.shared.set_session(Some(near));
     let body = bench.get("/v1/counters").await;
     let scope = json!({

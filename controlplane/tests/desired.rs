@@ -4,19 +4,21 @@
 mod model;
 
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
 
 use model::site::{self, U0, U1, config, gateway_mac, iid, ip, own_mac, prefix};
-use sterna_controlplane::desired::{EidKey, EidWanted, NextHopKey, Path, Paths, Ports, Reach, Site};
+use sterna_controlplane::desired::{EidKey, EidWanted, NextHopKey, Path, Paths, Ports, Reach, Site, View};
 use sterna_controlplane::plane::ControlPlane;
 use sterna_controlplane::underlay::{Facts, Neighbour, NeighbourKey, RouteQuestion};
-use sterna_shm::{NegativeAction, NextHop};
+use sterna_shm::{Event, NegativeAction, NextHop};
 
 /// A plane in a working underlay that was changed a little.
 fn plane(change: impl FnOnce(&mut Facts)) -> ControlPlane {
     let mut plane = ControlPlane::new(config());
     let mut facts = site::facts(&plane.questions());
     change(&mut facts);
-    plane.underlay(facts);
+    plane.underlay(facts, Instant::now());
     plane
 }
 
@@ -37,7 +39,7 @@ fn the_site_follows_from_the_config() {
     let site = plane.site();
     assert_eq!(site.rlocs, [ip("192.0.2.1"), ip("198.51.100.1"), ip("2001:db8::1")].into());
     let research = site.groups[&iid(100)];
-    assert_eq!((research.port, research.vlan, research.dynamic), (0, None, true));
+    assert_eq!((research.port, research.vlan), (0, None));
     assert_eq!(research.gateway_v4, Some(([10, 1, 0, 1].into(), 16)));
     assert_eq!(research.gateway_v6.map(|(_, len)| len), Some(64));
     let trading = site.groups[&iid(200)];
@@ -192,7 +194,7 @@ fn ports_are_counted_as_the_dataplane_counts_them() {
     let site = Site::new(&config, &ports);
     assert_eq!(site.groups[&iid(100)].port, 2);
     let facts = site::facts(&ControlPlane::new(config.clone()).questions());
-    let paths = Paths::new(&config, &site, &facts, &ports);
+    let paths = Paths::new(&site, View { config: &config, facts: &facts, ports: &ports });
     assert!(
         paths.remotes.values().flatten().all(|path| path.next_hop.port == 0),
         "u1 has no index to be used by"
@@ -203,17 +205,25 @@ fn ports_are_counted_as_the_dataplane_counts_them() {
 fn every_example_of_the_config_gives_a_closed_state() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples");
     let mut read = 0;
+    let keys = tempfile::tempdir().unwrap();
+    for name in ["site-a.key", "site-b.key"] {
+        let file = keys.path().join(name);
+        std::fs::write(&file, "secret").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
     for entry in std::fs::read_dir(folder).unwrap() {
         let file = entry.unwrap().path();
         if file.extension().is_none_or(|extension| extension != "toml") {
             continue;
         }
-        let config = sterna_config::load(&file).unwrap().into_config();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let config = sterna_config::parse_in(&text, "example", keys.path()).unwrap().into_config();
         let mut model = model::Model::default();
         model.new_session();
         let ports = config.ports.iter().map(|port| port.name.clone()).collect();
         let mut plane = ControlPlane::new(config);
-        plane.session_began(1, ports);
+        plane.session_began(1, ports, Instant::now());
+        plane.event(Event::KnownEnd, Instant::now());
         for record in plane.pump(usize::MAX) {
             model.apply(&record);
         }

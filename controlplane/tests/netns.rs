@@ -311,7 +311,7 @@ fn the_plane_turns_the_kernels_answers_into_paths() {
         let (told, mut facts) = watch::channel(Facts::default());
         let task = tokio::spawn(follow(asked, told));
         let known = tokio::time::timeout(PATIENCE, facts.wait_for(|facts| facts.settled)).await.unwrap();
-        plane.underlay(known.unwrap().clone());
+        plane.underlay(known.unwrap().clone(), std::time::Instant::now());
         task.abort();
         let path = |text| plane.paths().remotes[&address(text)].clone().unwrap();
         let here = path("192.0.2.2");

@@ -19,10 +19,11 @@ fn ports() -> Vec<String> {
 /// A plane in sync with a model dataplane.
 fn synced() -> (ControlPlane, Model) {
     let mut plane = ControlPlane::new(config());
-    plane.underlay(site::facts(&plane.questions()));
+    plane.underlay(site::facts(&plane.questions()), Instant::now());
     let mut model = Model::default();
     model.new_session();
-    plane.session_began(1, ports());
+    plane.session_began(1, ports(), Instant::now());
+    plane.event(Event::KnownEnd, Instant::now());
     deliver(&mut plane, &mut model);
     plane.event(Event::Applied { generation: 1 }, Instant::now());
     assert!(plane.publisher().synced());
@@ -113,7 +114,8 @@ fn a_reload_publishes_the_difference_and_forgets_negatives() {
     deliver(&mut plane, &mut model);
     let moved =
         CONFIG.replace("address = \"203.0.113.1\", priority = 1", "address = \"203.0.113.1\", priority = 9");
-    let changes = plane.apply(sterna_config::parse(&moved, "test").unwrap().into_config()).unwrap();
+    let changes =
+        plane.apply(sterna_config::parse(&moved, "test").unwrap().into_config(), Instant::now()).unwrap();
     assert!(!changes.is_empty());
     let records = deliver(&mut plane, &mut model);
     assert!(
@@ -122,7 +124,11 @@ fn a_reload_publishes_the_difference_and_forgets_negatives() {
     );
     assert!(!records.iter().any(|record| matches!(record, Update::NextHopUpsert { .. })), "{records:?}");
     model.assert_is(plane.site(), plane.paths(), &Default::default());
-    assert_eq!(plane.apply(plane.config().clone()).unwrap(), vec![], "the same again is no change");
+    assert_eq!(
+        plane.apply(plane.config().clone(), Instant::now()).unwrap(),
+        vec![],
+        "the same again is no change"
+    );
     assert_eq!(deliver(&mut plane, &mut model), vec![]);
 }
 
@@ -133,7 +139,8 @@ fn a_reload_that_needs_a_restart_changes_nothing() {
         .replace("[[group]]\niid = 100", "[dataplane]\nmax_eids = 5000\n[[group]]\niid = 100")
         .replace("address = \"203.0.113.1\"", "address = \"203.0.113.7\"");
     let before = plane.config().clone();
-    let refused = plane.apply(sterna_config::parse(&other, "test").unwrap().into_config()).unwrap_err();
+    let refused =
+        plane.apply(sterna_config::parse(&other, "test").unwrap().into_config(), Instant::now()).unwrap_err();
     assert!(matches!(&refused[..], [change] if change.path.contains("max_eids")), "{refused:?}");
     assert_eq!(plane.config(), &before);
     assert_eq!(deliver(&mut plane, &mut model), vec![]);
@@ -146,7 +153,7 @@ fn a_new_mapping_is_asked_for_in_the_underlay() {
     let more = format!(
         "{CONFIG}\n[[mapping]]\niid = 200\neid = \"10.1.7.0/24\"\nrlocs = [{{ address = \"203.0.113.9\" }}]\n"
     );
-    plane.apply(sterna_config::parse(&more, "test").unwrap().into_config()).unwrap();
+    plane.apply(sterna_config::parse(&more, "test").unwrap().into_config(), Instant::now()).unwrap();
     let new: Vec<_> = plane.questions().remotes.difference(&before.remotes).copied().collect();
     assert_eq!(new, vec![ip("203.0.113.9")]);
     assert_eq!(before.ports, ["u0".to_string(), "u1".to_string()].into());
@@ -166,7 +173,8 @@ fn a_session_says_everything_again_and_agents_are_dumped_again() {
     plane.session_ended();
     assert!(!plane.publisher().synced());
     assert_eq!(plane.pump(usize::MAX), vec![]);
-    plane.session_began(2, ports());
+    plane.session_began(2, ports(), Instant::now());
+    plane.event(Event::KnownEnd, Instant::now());
     assert_eq!(plane.agents().iter().count(), 0);
     model.new_session();
     deliver(&mut plane, &mut model);
@@ -180,8 +188,9 @@ fn a_session_says_everything_again_and_agents_are_dumped_again() {
 #[test]
 fn a_dataplane_on_an_older_file_gets_what_it_has_ports_for() {
     let mut plane = ControlPlane::new(config());
-    plane.underlay(site::facts(&plane.questions()));
-    plane.session_began(1, ["e0", "u0"].map(String::from).to_vec());
+    plane.underlay(site::facts(&plane.questions()), Instant::now());
+    plane.session_began(1, ["e0", "u0"].map(String::from).to_vec(), Instant::now());
+    plane.event(Event::KnownEnd, Instant::now());
     let records = plane.pump(usize::MAX);
     let groups = records.iter().filter(|record| matches!(record, Update::GroupUpsert { .. })).count();
     assert_eq!(groups, 1);

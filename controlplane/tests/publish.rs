@@ -11,10 +11,10 @@ use model::Model;
 use proptest::prelude::*;
 use sterna_controlplane::desired::{
     AdjacencyKey, AdjacencyWanted, EidKey, EidWanted, LocatorKey, LocatorWanted, NextHopKey, Paths, SetKey,
-    Site,
+    Site, Touched,
 };
 use sterna_controlplane::publish::Publisher;
-use sterna_shm::{EidAction, Group, NegativeAction, NextHop, Settings, Update};
+use sterna_shm::{Group, NegativeAction, NextHop, Settings, Update};
 use sterna_wire::{Iid, Mac, Prefix};
 
 const REMOTES: usize = 4;
@@ -94,7 +94,6 @@ impl World {
                 mac: Mac([2, 0x53, 0x54, 0, 0, number]),
                 gateway_v4: None,
                 gateway_v6: None,
-                dynamic: false,
                 proxy_arp: true,
             };
             site.groups.insert(group.iid, group);
@@ -130,13 +129,7 @@ impl World {
             smallest_underlay_mtu: self.remotes[0].mtu,
             outer_df: true,
         };
-        let mut paths = Paths {
-            settings,
-            hops: BTreeMap::new(),
-            adjacencies: BTreeMap::new(),
-            sets: BTreeMap::new(),
-            remotes: BTreeMap::new(),
-        };
+        let mut paths = Paths::bare(settings);
         for set in self.site().sets {
             let locators = set.locators().iter().map(|key| self.locator(key, &mut paths)).collect();
             paths.sets.insert(set, locators);
@@ -193,6 +186,25 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Tells the publisher of another world, as whoever computes the difference does.
+fn replace(publisher: &mut Publisher, before: Option<&World>, after: &World) {
+    let (site, paths) = (after.site(), after.paths());
+    let old = before.map(|world| (world.site(), world.paths()));
+    publisher.replace_site(&site);
+    let mut touched = Touched::default();
+    for paths in old.iter().map(|(_, paths)| paths).chain([&paths]) {
+        touched.hops.extend(paths.hops.keys());
+        touched.adjacencies.extend(paths.adjacencies.keys());
+        touched.sets.extend(paths.sets.keys().cloned());
+    }
+    publisher.update_paths(&paths, &touched);
+    for site in old.iter().map(|(site, _)| site).chain([&site]) {
+        for key in site.eids.keys() {
+            publisher.want_eid(key, after.site().eids.get(key).cloned());
+        }
+    }
+}
+
 /// Publisher, ring and model, with what is desired.
 struct Bench {
     publisher: Publisher,
@@ -200,7 +212,7 @@ struct Bench {
     capacity: usize,
     model: Model,
     world: World,
-    negatives: BTreeMap<EidKey, EidAction>,
+    negatives: BTreeMap<EidKey, EidWanted>,
     generation: u64,
     /// The steady EID was there once.
     steady: bool,
@@ -209,7 +221,7 @@ struct Bench {
 impl Bench {
     fn new(world: World, capacity: usize) -> Self {
         let mut publisher = Publisher::default();
-        publisher.replace(&world.site(), &world.paths());
+        replace(&mut publisher, None, &world);
         let (ring, model, negatives) = (VecDeque::new(), Model::default(), BTreeMap::new());
         Self { publisher, ring, capacity, model, world, negatives, generation: 0, steady: false }
     }
@@ -217,26 +229,22 @@ impl Bench {
     fn run(&mut self, op: Op) {
         match op {
             Op::World(world) => {
-                self.publisher.replace(&world.site(), &world.paths());
+                replace(&mut self.publisher, Some(&self.world), &world);
                 self.world = world;
-                self.negatives.clear();
             }
             Op::Remotes(remotes) => {
+                let before = self.world.clone();
                 self.world.remotes = remotes;
-                self.publisher.replace_paths(&self.world.paths());
+                replace(&mut self.publisher, Some(&before), &self.world);
             }
             Op::Negative(at, action) => {
                 let key = negative_key(at);
-                let action = action.map(negative);
-                self.publisher.want_negative(key.iid, key.prefix, action);
-                match action {
-                    Some(action) => {
-                        self.negatives.insert(key, EidAction::Negative { action });
-                    }
-                    None => {
-                        self.negatives.remove(&key);
-                    }
-                }
+                let wanted = action.map(negative).map(EidWanted::Negative);
+                self.publisher.want_eid(&key, wanted.clone());
+                match wanted {
+                    Some(wanted) => self.negatives.insert(key, wanted),
+                    None => self.negatives.remove(&key),
+                };
             }
             Op::Pump(most) => self.pump(most),
             Op::Drain(most) => self.drain(most),
@@ -330,18 +338,63 @@ fn equal_sets_and_adjacencies_are_shared() {
 fn a_changed_mac_is_one_record_and_a_link_down_touches_no_eid() {
     let mut bench = Bench::new(plain_world(), 1000);
     bench.finish();
+    let before = bench.world.clone();
     for remote in &mut bench.world.remotes {
         remote.mac = Some(77);
     }
-    bench.publisher.replace_paths(&bench.world.paths());
+    replace(&mut bench.publisher, Some(&before), &bench.world);
     let records = bench.publisher.pump(1000);
     assert!(matches!(records[..], [Update::NextHopUpsert { .. }]), "{records:?}");
+    let before = bench.world.clone();
     for remote in &mut bench.world.remotes {
         remote.usable = false;
     }
-    bench.publisher.replace_paths(&bench.world.paths());
+    replace(&mut bench.publisher, Some(&before), &bench.world);
     let records = bench.publisher.pump(1000);
     assert!(matches!(records[..], [Update::SetUpsert { .. }]), "{records:?}");
+}
+
+#[test]
+fn questions_are_asked_once_before_the_tables_and_forgotten_with_the_session() {
+    let mut bench = Bench::new(plain_world(), 1000);
+    let agent = IpAddr::from([10, 0, 0, 5]);
+    bench.publisher.check(iid(100), agent);
+    bench.finish();
+    assert!(bench.model.checks.is_empty(), "there was nobody to ask");
+    bench.publisher.check(iid(100), agent);
+    bench.publisher.check(iid(100), agent);
+    assert!(bench.publisher.has_work());
+    bench.finish();
+    assert_eq!(bench.model.checks, [(iid(100), agent)]);
+    bench.publisher.check(iid(100), agent);
+    bench.reconnect();
+    bench.finish();
+    assert_eq!(bench.model.checks.len(), 1);
+    for number in 0..10_000_u32 {
+        bench.publisher.check(iid(100), IpAddr::from(number.to_be_bytes()));
+    }
+    bench.finish();
+    assert_eq!(bench.model.checks.len(), 1 + 4096, "what waits is bounded");
+}
+
+#[test]
+fn relay_permissions_come_before_the_agent_and_go_after_it() {
+    let mut bench = Bench::new(plain_world(), 1000);
+    bench.finish();
+    let (agent, from) = (IpAddr::from([10, 0, 0, 5]), remote_address(0));
+    let key = EidKey::host(iid(100), agent);
+    let here = EidWanted::LocalHost { port: 0, vlan: None, mac: Mac([2; 6]) };
+    bench.publisher.want_eid(&key, Some(here));
+    bench.publisher.want_relay(iid(100), agent, from, true);
+    let records = bench.publisher.pump(10);
+    assert!(matches!(records[..], [Update::RelayAllow { .. }, Update::EidUpsert { .. }]), "{records:?}");
+    bench.publisher.say_again(&key);
+    let records = bench.publisher.pump(10);
+    assert!(matches!(records[..], [Update::EidUpsert { .. }]), "a confirmation: {records:?}");
+    bench.publisher.want_relay(iid(100), agent, from, false);
+    bench.publisher.want_eid(&key, None);
+    let records = bench.publisher.pump(10);
+    assert!(matches!(records[..], [Update::EidDelete { .. }, Update::RelayForbid { .. }]), "{records:?}");
 }
 
 #[test]
@@ -349,7 +402,7 @@ fn a_restart_upserts_everything_and_deletes_nothing() {
     let mut bench = Bench::new(plain_world(), 1000);
     bench.finish();
     let mut second = Publisher::default();
-    second.replace(&bench.world.site(), &bench.world.paths());
+    replace(&mut second, None, &bench.world);
     second.begin_session(7);
     let records = second.pump(1000);
     assert_eq!(records.first(), Some(&Update::BeginSync { generation: 7 }));

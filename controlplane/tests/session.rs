@@ -3,8 +3,9 @@
 
 mod model;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::site::{self, config, iid, ip, prefix};
 use model::{Meaning, Model};
@@ -33,6 +34,10 @@ struct Fake {
     session: Option<DataplaneSession>,
     model: Model,
     sessions: u32,
+    /// What a session begins with.
+    dumped: VecDeque<Event>,
+    /// What of it has not been said yet.
+    dump: VecDeque<Event>,
 }
 
 impl Fake {
@@ -49,6 +54,8 @@ impl Fake {
             session: None,
             model: Model::default(),
             sessions: 0,
+            dumped: VecDeque::new(),
+            dump: VecDeque::new(),
         }
     }
 
@@ -58,10 +65,19 @@ impl Fake {
         if let Ok(Some(session)) = self.listener.accept(&offer) {
             self.model.new_session();
             self.sessions += 1;
+            self.dump = self.dumped.clone();
+            self.dump.push_back(Event::KnownEnd);
             self.session = Some(session);
         }
         let Some(session) = &mut self.session else { return };
         session.doorbell().drain();
+        while let Some(event) = self.dump.front() {
+            if session.events.push(event).is_err() {
+                break;
+            }
+            self.dump.pop_front();
+        }
+        session.ring_events();
         for _ in 0..most {
             let Some(record) = session.updates.pop().unwrap() else {
                 break;
@@ -113,7 +129,7 @@ impl Bench {
 
     /// What the underlay task would do.
     fn learn(&self, facts: Facts) {
-        self.shared.plane().underlay(facts.clone());
+        self.shared.plane().underlay(facts.clone(), Instant::now());
         self.facts.send_replace(facts);
         self.shared.publish();
     }
@@ -250,7 +266,7 @@ async fn a_control_plane_that_is_replaced_disturbs_nothing() {
     let shared = Shared::new(ControlPlane::new(config()), folder.path().join("gateway.toml"));
     let questions = shared.plane().questions();
     let facts = site::facts(&questions);
-    shared.plane().underlay(facts.clone());
+    shared.plane().underlay(facts.clone(), Instant::now());
     let (_tell, known) = watch::channel(facts);
     let kept = shared.clone();
     let task = tokio::spawn(async move { session::keep(&kept, &socket, known).await });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::json;
-use sterna_config::{Config, Report, Validated, host};
+use sterna_config::{Config, Report, Role, Validated, host};
 
 use crate::exit::Exit;
 use crate::terminal;
@@ -58,6 +58,15 @@ fn refuse(args: &Args, report: &Report, out: &mut dyn Write) -> Result<Exit> {
 }
 
 fn summary(config: &Config) -> String {
+    if !config.has(Role::Xtr) {
+        return format!(
+            "{} {}, {}, {}",
+            config.gateway.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" and "),
+            config.gateway.name,
+            count(config.rlocs.len(), "address"),
+            count(config.sites.len(), "site"),
+        );
+    }
     let served: usize = config.groups.iter().map(|group| group.eids.len()).sum();
     format!(
         "gateway {}, {}, {}, {}, {} served, {}",
@@ -73,6 +82,7 @@ fn summary(config: &Config) -> String {
 fn count(number: usize, what: &str) -> String {
     match (number, what) {
         (1, what) => format!("1 {what}"),
+        (number, "address") => format!("{number} addresses"),
         (number, "prefix") => format!("{number} prefixes"),
         (number, what) => format!("{number} {what}s"),
     }

@@ -10,8 +10,9 @@ use sterna_lab::scenario::{self, Options};
 use crate::exit::Exit;
 use crate::lab;
 
-/// Two sites in network namespaces: pings, TCP, UDP, two groups with the same addresses, a control plane that dies, a
-/// locator that changes, and the accounts. Needs root.
+/// Three sites in network namespaces that find each other through a Map-Server: pings, TCP, UDP, two groups with the
+/// same addresses, control planes that die, a locator that changes, an agent that moves during a transfer, and the
+/// accounts. Needs root.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Print one JSON object alone: {"ok", "steps": [{"name", "ok", "detail"}]}
@@ -33,7 +34,7 @@ struct Told {
 pub fn run(args: Args) -> Result<Exit> {
     let out = &mut io::stdout();
     let entry = scenario::find("demo")?;
-    let told = lab::tell(entry, Options { negative: false, keep: args.keep }, args.json, out);
+    let told = lab::tell(entry, Options { keep: args.keep, ..Options::default() }, args.json, out);
     if args.json {
         return print(told.map(|told| Told { ok: told.ok, steps: told.steps }), out);
     }

@@ -169,7 +169,7 @@ mod test {
     use std::os::unix::net::UnixListener;
 
     fn paths(root: &Path) -> Paths {
-        Paths { run_dir: root.join("run"), pin_dir: root.join("pins") }
+        Paths { run_dir: root.join("run"), pin_dir: root.join("pins"), state_dir: root.join("state") }
     }
 
     fn cleared(paths: &Paths) -> String {

@@ -39,12 +39,15 @@ pub struct Run {
     /// Run the negative control: the same without the feature in question, which must fail
     #[arg(long)]
     negative: bool,
+    /// Do less of what takes long (`scale`: 20,000 EIDs in place of a million), as the tests do
+    #[arg(long)]
+    short: bool,
 }
 
 /// `sterna lab enter`.
 #[derive(Debug, clap::Args)]
 pub struct Enter {
-    /// a1 to a4, b1 to b4, gwa, gwb, lana, lanb or core; with several labs up, a full name such as st-a1-gwa
+    /// a1 to a4, b1 to b4, gwa, gwb, lana, lanb, core or ms; with several labs up, a full name such as st-a1-gwa
     host: String,
     /// What to run there; a shell if nothing is given
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -71,7 +74,7 @@ fn list(out: &mut dyn Write) -> Result<Exit> {
 
 fn run_scenario(args: &Run, out: &mut dyn Write) -> Result<Exit> {
     let entry = scenario::find(&args.name)?;
-    let options = Options { negative: args.negative, keep: args.keep };
+    let options = Options { negative: args.negative, keep: args.keep, short: args.short };
     let told = tell(entry, options, args.json, out)?;
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&told)?)?;

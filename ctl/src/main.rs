@@ -10,6 +10,7 @@
 //! | 3           | nothing can be told: the file cannot be read, no gateway answers  |
 #![forbid(unsafe_code)]
 
+mod agent;
 mod apply;
 mod check;
 mod client;
@@ -42,6 +43,9 @@ enum Verb {
     Check(check::Args),
     /// Have a running gateway read its config file again
     Apply(apply::Args),
+    /// Attach an agent to a running gateway, or announce that it leaves
+    #[command(subcommand)]
+    Agent(agent::Command),
     /// Show what a running gateway knows and counts
     Show(show::Args),
     /// Start a gateway's two processes in the foreground, for a try
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
     exit::conclude(match verb {
         Verb::Check(args) => check::run(&args, out),
         Verb::Apply(args) => apply::run(&args, out),
+        Verb::Agent(command) => agent::run(&command, out),
         Verb::Show(args) => show::run(&args, out),
         Verb::Run(args) => run::run(&args, out),
         Verb::Down(args) => down::run(&args, out),

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use sterna_config::Role;
 
 use crate::exit::Exit;
 use crate::terminal;
@@ -34,35 +35,58 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Runs until a signal comes or a plane ends.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit> {
-    if let Err(report) = sterna_config::load(&args.file) {
-        write!(out, "{}", report.render(terminal::look()))?;
-        return Ok(if report.is_unreadable() { Exit::CannotTell } else { Exit::Found });
-    }
+    let config = match sterna_config::load(&args.file) {
+        Ok(config) => config,
+        Err(report) => {
+            write!(out, "{}", report.render(terminal::look()))?;
+            return Ok(if report.is_unreadable() { Exit::CannotTell } else { Exit::Found });
+        }
+    };
     let folder = own_folder()?;
     // Before the children: the death of one that dies at once must be seen too.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).context("cannot watch for signals")?;
-    let mut dataplane = Plane::start(&folder, "sterna-dataplane", args)?;
-    let mut control = Plane::start(&folder, "sterna-controlplane", args).inspect_err(|_| {
-        // Its own error would only hide why we are here.
-        let _ = dataplane.stop();
-    })?;
-    let dead = watch(&mut signals, &mut dataplane, &mut control)?;
-    if let Some(sentence) = &dead {
-        eprintln!("sterna: {sentence}; ending the other");
+    // In this order they start, and in the reverse they end: the dataplane forwards on without the control plane, and
+    // not the other way round. A gateway that forwards nothing has no dataplane.
+    let mut names = vec!["sterna-controlplane"];
+    if config.has(Role::Xtr) {
+        names.insert(0, "sterna-dataplane");
     }
-    // The control plane first: the dataplane forwards on without it, and not the other way round.
-    let (control_ended, dataplane_ended) = (control.stop(), dataplane.stop());
-    let clean = control_ended? && dataplane_ended?;
+    let mut planes = start(&folder, &names, args)?;
+    let dead = watch(&mut signals, &mut planes)?;
+    if let Some(sentence) = &dead {
+        let others = if planes.len() > 1 { "; ending the other" } else { "" };
+        eprintln!("sterna: {sentence}{others}");
+    }
+    let ended: Vec<Result<bool>> = planes.iter_mut().rev().map(Plane::stop).collect();
+    let clean = ended.into_iter().collect::<Result<Vec<bool>>>()?.into_iter().all(|clean| clean);
     Ok(if dead.is_none() && clean { Exit::Ok } else { Exit::Failed })
 }
 
+/// Starts all, or none.
+fn start(folder: &Path, names: &[&'static str], args: &Args) -> Result<Vec<Plane>> {
+    let mut planes: Vec<Plane> = Vec::new();
+    for name in names {
+        match Plane::start(folder, name, args) {
+            Ok(plane) => planes.push(plane),
+            Err(error) => {
+                for plane in &mut planes {
+                    // Its own error would only hide why we are here.
+                    let _ = plane.stop();
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(planes)
+}
+
 /// Waits for a signal to end, or for the first plane to end, and then says which.
-fn watch(signals: &mut Signals, dataplane: &mut Plane, control: &mut Plane) -> Result<Option<String>> {
+fn watch(signals: &mut Signals, planes: &mut [Plane]) -> Result<Option<String>> {
     for signal in signals.forever() {
         if signal != SIGCHLD {
             return Ok(None);
         }
-        for plane in [&mut *dataplane, &mut *control] {
+        for plane in &mut *planes {
             if let Some(status) = plane.child.try_wait()? {
                 return Ok(Some(format!("{} has ended by itself ({status})", plane.name)));
             }

@@ -3,12 +3,18 @@
 //! Each noun has a file with its rows as the API gives them and its table. `--json` prints the API's answer untouched.
 
 mod agents;
+mod control;
 mod counters;
 mod drops;
 mod eids;
 mod locators;
+mod map_servers;
+mod mappings;
 mod ports;
+mod registrations;
+mod sites;
 mod status;
+mod subscriptions;
 
 use std::io::Write;
 
@@ -28,7 +34,7 @@ pub struct Args {
     noun: Noun,
     #[command(flatten)]
     target: Target,
-    /// Also show what is zero (counters, drops)
+    /// Also show what is zero (counters, control, drops)
     #[arg(long)]
     all: bool,
     /// Print the gateway's own answer
@@ -48,8 +54,20 @@ enum Noun {
     Counters,
     /// Why packets were dropped
     Drops,
-    /// The agents attached here
+    /// The agents of this site, and where those that come and go stand
     Agents,
+    /// What the mapping system said, and how sure that is
+    Mappings,
+    /// What this gateway registers, and what is registered with it
+    Registrations,
+    /// Who is told of changes of which mapping
+    Subscriptions,
+    /// The map-servers and map-resolvers, and whether they answer
+    MapServers,
+    /// The sites of this map-server
+    Sites,
+    /// What the control protocol did and refused
+    Control,
     /// The gateway at a glance
     Status,
 }
@@ -64,6 +82,12 @@ impl Noun {
             Noun::Drops if all => "/v1/drops?all=true",
             Noun::Drops => "/v1/drops",
             Noun::Agents => "/v1/agents",
+            Noun::Mappings => "/v1/mappings",
+            Noun::Registrations => "/v1/registrations",
+            Noun::Subscriptions => "/v1/subscriptions",
+            Noun::MapServers => "/v1/map-servers",
+            Noun::Sites => "/v1/sites",
+            Noun::Control => "/v1/lisp/counters",
             Noun::Status => "/v1/status",
         }
     }
@@ -77,6 +101,12 @@ impl Noun {
             Noun::Counters => (counters::table(&read(body)?, all), Exit::Ok),
             Noun::Drops => (drops::table(&rows(body)?), Exit::Ok),
             Noun::Agents => (agents::table(&rows(body)?), Exit::Ok),
+            Noun::Mappings => (mappings::table(&rows(body)?), Exit::Ok),
+            Noun::Registrations => (registrations::table(&rows(body)?), Exit::Ok),
+            Noun::Subscriptions => (subscriptions::table(&rows(body)?), Exit::Ok),
+            Noun::MapServers => map_servers::table(&rows(body)?),
+            Noun::Sites => (sites::table(&rows(body)?), Exit::Ok),
+            Noun::Control => (control::table(&read(body)?, all), Exit::Ok),
             Noun::Status => status::text(&read(body)?),
         })
     }

@@ -28,14 +28,24 @@ impl Target {
 
     fn paths(&self, root: &Path) -> Result<Paths, Unreachable> {
         if let Some(run_dir) = &self.run_dir {
-            return Ok(Paths { run_dir: run_dir.clone(), pin_dir: PathBuf::new() });
+            return Ok(Paths {
+                run_dir: run_dir.clone(),
+                pin_dir: PathBuf::new(),
+                state_dir: PathBuf::new(),
+            });
         }
         if let Some(name) = &self.name {
-            return Ok(Paths { run_dir: root.join(name), pin_dir: PathBuf::new() });
+            return Ok(Paths {
+                run_dir: root.join(name),
+                pin_dir: PathBuf::new(),
+                state_dir: PathBuf::new(),
+            });
         }
         let names: Vec<String> = folders(root).into_iter().collect();
         match names.as_slice() {
-            [only] => Ok(Paths { run_dir: root.join(only), pin_dir: PathBuf::new() }),
+            [only] => {
+                Ok(Paths { run_dir: root.join(only), pin_dir: PathBuf::new(), state_dir: PathBuf::new() })
+            }
             [] => Err(Unreachable::None { root: root.to_owned() }),
             _ => Err(Unreachable::Several { names }),
         }

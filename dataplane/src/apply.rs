@@ -4,11 +4,17 @@
 //! confirm is swept. Nothing that a burst may still see is freed (see [`crate::rows`]).
 
 use crate::attached::Attached;
+use crate::checks::{Checking, Checks};
 use crate::encap::build_adjacency;
 use crate::layout::{DEFAULT_SETTINGS, Layout, PortRow, Side};
 use crate::locator::build_set;
+use crate::marks::Marks;
+use crate::mobility::Mobility;
+use crate::relays::Relays;
 use crate::rows::{Named, Rows};
-use crate::tables::{AdjacencyRow, EidBody, EidValue, HopRow, LocatorRow, SetRow, Tables, address_tag};
+use crate::tables::{
+    AdjacencyRow, EidBody, EidValue, HopRow, LocatorRow, Moment, SetRow, Tables, address_tag,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +23,7 @@ use sterna_shm::{
     Settings, Update,
 };
 use sterna_table::{CellsWriter, Domain, EidKey, EidWriter, PublishedWriter, cells, eid_table, published};
-use sterna_wire::{Iid, Mac, Prefix, addr_bytes};
+use sterna_wire::{Family, Iid, Mac, Prefix, addr_bytes};
 
 /// RLOCs of our own; the XDP program has room for as many.
 const MAX_LOCAL_RLOCS: usize = 1024;
@@ -74,6 +80,7 @@ pub(crate) struct Writers {
     adjacencies: CellsWriter<AdjacencyRow>,
     hops: CellsWriter<HopRow>,
     layout: PublishedWriter<Layout>,
+    relays: PublishedWriter<Relays>,
 }
 
 /// Applies updates; see the module's text.
@@ -87,13 +94,18 @@ pub struct Applier {
     adjacencies: Rows,
     sets: Rows,
     /// By adjacency row: what it was built from, with the hop's row.
-    adjacency_facts: HashMap<u32, Adjacency>,
+    pub(crate) adjacency_facts: HashMap<u32, Adjacency>,
     /// By set row: what it was built from, with adjacency rows.
-    set_facts: HashMap<u32, LocatorSet>,
+    pub(crate) set_facts: HashMap<u32, LocatorSet>,
     groups: BTreeMap<Iid, (Group, u32)>,
     rlocs: BTreeMap<IpAddr, u32>,
     settings: Settings,
     pub(crate) attached: Attached,
+    mobility: Mobility,
+    pub(crate) checks: Checks,
+    pub(crate) marks: Arc<[Marks]>,
+    /// Monotonic time, ns; see [`Applier::set_time`].
+    pub(crate) now_ns: u64,
     set_generation: u32,
     layout_changed: bool,
     steered: BTreeSet<SteeringChange>,
@@ -108,6 +120,10 @@ pub fn build_tables(limits: &TableLimits, ports: Vec<PortRow>) -> (Applier, Tabl
     let (hop_writer, hops) = cells(&domain, Rows::capacity_for(limits.max_hops));
     let first = Layout::new(ports.clone(), vec![], &[], DEFAULT_SETTINGS);
     let (layout_writer, layout) = published(&domain, first);
+    let (relay_writer, relays) = published(&domain, Relays::default());
+    let checking = Arc::new(Checking::new());
+    let mark = |_| Marks::new(eids.index_bound(), Rows::capacity_for(limits.max_adjacencies));
+    let marks: Arc<[Marks]> = (0..limits.readers).map(mark).collect();
     let applier = Applier {
         writers: Writers {
             eids: eid_writer,
@@ -115,6 +131,7 @@ pub fn build_tables(limits: &TableLimits, ports: Vec<PortRow>) -> (Applier, Tabl
             adjacencies: adjacency_writer,
             hops: hop_writer,
             layout: layout_writer,
+            relays: relay_writer,
         },
         domain: Arc::clone(&domain),
         limits: *limits,
@@ -129,14 +146,23 @@ pub fn build_tables(limits: &TableLimits, ports: Vec<PortRow>) -> (Applier, Tabl
         rlocs: BTreeMap::new(),
         settings: DEFAULT_SETTINGS,
         attached: Attached::default(),
+        mobility: Mobility::default(),
+        checks: Checks::new(Arc::clone(&checking)),
+        marks: Arc::clone(&marks),
+        now_ns: 0,
         set_generation: 0,
         layout_changed: false,
         steered: BTreeSet::new(),
     };
-    (applier, Tables { eids, sets, adjacencies, hops, layout, domain })
+    (applier, Tables { eids, sets, adjacencies, hops, layout, relays, marks, checking, domain })
 }
 
 impl Applier {
+    /// The monotonic time of what is applied next, ns. The readers compare it with their own.
+    pub fn set_time(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
+    }
+
     /// A control plane connected: its numbers are its own.
     pub fn begin_session(&mut self) {
         self.hops.forget_numbers();
@@ -148,11 +174,7 @@ impl Applier {
     /// Rows that no EID leads to, left behind by a session that ended before its sync did: without this, a control
     /// plane that fails again and again would use up all rows.
     fn drop_unused_rows(&mut self) {
-        let set_of = |value: EidValue| match value.body {
-            EidBody::Remote { set } => Some(set),
-            _ => None,
-        };
-        let sets: HashSet<u32> = self.writers.eids.iter().filter_map(|(_, value)| set_of(value)).collect();
+        let sets: HashSet<u32> = self.writers.eids.iter().filter_map(|(_, value)| value.body.set()).collect();
         let adjacencies: HashSet<u32> = sets
             .iter()
             .filter_map(|row| self.set_facts.get(row))
@@ -204,6 +226,15 @@ impl Applier {
                 self.layout_changed |= self.rlocs.remove(&address).is_some();
             }
             Update::SettingsUpsert { settings } => self.put_settings(settings),
+            Update::DynamicUpsert { iid, prefix } => {
+                return Ok(refusal_of(self.mobility.put_range(iid, prefix, self.epoch), iid));
+            }
+            Update::DynamicDelete { iid, prefix } => self.mobility.remove_range(iid, prefix),
+            Update::RelayAllow { iid, eid, from } => {
+                return Ok(refusal_of(self.mobility.allow(iid, eid, from, self.epoch), iid));
+            }
+            Update::RelayForbid { iid, eid, from } => self.mobility.forbid(iid, eid, from),
+            Update::AgentCheck { iid, eid } => return Ok(self.begin_check(iid, eid)),
         }
         Ok(None)
     }
@@ -328,21 +359,27 @@ impl Applier {
     }
 
     fn put_eid(&mut self, iid: Iid, prefix: Prefix, action: EidAction) -> Result<Option<Event>, Fault> {
+        let set_row = |set| match self.sets.named(set) {
+            Named::Row(row) => Ok(Some(row)),
+            Named::Unknown => Err(Fault::UnknownId(set)),
+            Named::Refused => Ok(None),
+        };
         let body = match action {
-            EidAction::Remote { set } => match self.sets.named(set) {
-                Named::Row(set) => EidBody::Remote { set },
-                Named::Unknown => return Err(Fault::UnknownId(set)),
-                Named::Refused => return Ok(refused(RefusedKind::SetTableFull, u64::from(set))),
+            EidAction::Remote { set } | EidAction::Away { set } => match (set_row(set)?, action) {
+                (None, _) => return Ok(refused(RefusedKind::SetTableFull, u64::from(set))),
+                (Some(set), EidAction::Away { .. }) => EidBody::Away { set },
+                (Some(set), _) => EidBody::Remote { set },
             },
+            EidAction::Hold => EidBody::Hold,
             EidAction::Negative { action } => EidBody::Negative { native: action == NegativeAction::Native },
             EidAction::Local { port, vlan, via } => {
                 EidBody::Served { port, vlan: vlan.map_or(0, |v| v.get()), via }
             }
             EidAction::LocalHost { port, vlan, mac } => {
-                EidBody::Agent { port, vlan: vlan.map_or(0, |v| v.get()), mac }
+                EidBody::Agent { port, vlan: vlan.map_or(0, |v| v.get()), mac, given: true }
             }
         };
-        let entry = EidValue { body: self.attached.keep_agent(iid, prefix, body), session: self.epoch };
+        let entry = self.value(self.attached.keep_agent(iid, prefix, body));
         let key = EidKey::prefix(iid, prefix);
         if self.writers.eids.insert(key, entry).is_err() {
             self.writers.eids.reclaim();
@@ -354,6 +391,23 @@ impl Applier {
         let gone = self.attached.note(iid, prefix, body, self.epoch);
         self.remove_agents(iid, &gone);
         Ok(None)
+    }
+
+    /// The last digits of the epoch, as entries have them.
+    fn session(&self) -> u16 {
+        self.epoch as u16
+    }
+
+    /// An entry as it is written now.
+    pub(crate) fn value(&self, body: EidBody) -> EidValue {
+        EidValue { body, session: self.session(), written: Moment::at(self.now_ns) }
+    }
+
+    /// What a packet for an address would find.
+    pub(crate) fn longest(&self, iid: Iid, eid: IpAddr) -> Option<EidBody> {
+        let entry =
+            |len: u8| Some(self.writers.eids.get(&EidKey::prefix(iid, Prefix::masked(eid, len).ok()?))?.body);
+        self.writers.eids.lengths(iid, Family::of(eid)).into_iter().find_map(entry)
     }
 
     fn delete_eid(&mut self, iid: Iid, prefix: Prefix) {
@@ -401,19 +455,21 @@ impl Applier {
         for (iid, agents) in gone {
             self.remove_agents(iid, &agents);
         }
-        let attached = &self.attached;
+        let (attached, session) = (&self.attached, self.session());
         let stale: Vec<EidKey> = self
             .writers
             .eids
             .iter()
             .filter(|(key, value)| {
-                value.session != epoch && !attached.is_agent(key.iid(), key.addr(), &value.body)
+                value.session != session && !attached.is_agent(key.iid(), key.addr(), &value.body)
             })
             .map(|(key, _)| key)
             .collect();
         for key in stale {
             self.writers.eids.remove(&key);
+            self.attached.swept(&key);
         }
+        self.mobility.sweep(epoch);
         let before = (self.groups.len(), self.rlocs.len());
         self.groups.retain(|_, (_, confirmed)| *confirmed == epoch);
         self.rlocs.retain(|_, confirmed| *confirmed == epoch);
@@ -426,11 +482,16 @@ impl Applier {
     /// Publishes pending layout changes, frees what nobody sees, and says what the XDP program must learn.
     pub fn flush(&mut self) -> Vec<SteeringChange> {
         let mut changes = Vec::new();
+        self.layout_changed |= std::mem::take(&mut self.mobility.ranges_changed);
         if std::mem::take(&mut self.layout_changed) {
             let groups: Vec<Group> = self.groups.values().map(|(g, _)| *g).collect();
             let rlocs: Vec<IpAddr> = self.rlocs.keys().copied().collect();
             changes = self.steering_changes(&groups, &rlocs);
-            self.writers.layout.store(Layout::new(self.ports.clone(), groups, &rlocs, self.settings));
+            let layout = Layout::new(self.ports.clone(), groups, &rlocs, self.settings);
+            self.writers.layout.store(layout.with_dynamic(self.mobility.ranges()));
+        }
+        if let Some(relays) = self.mobility.take_relays() {
+            self.writers.relays.store(relays);
         }
         self.reclaim();
         changes
@@ -451,7 +512,7 @@ impl Applier {
 
     /// Frees what every worker has passed; call it regularly.
     pub fn reclaim(&mut self) {
-        let Writers { eids, sets, adjacencies, hops, layout } = &mut self.writers;
+        let Writers { eids, sets, adjacencies, hops, layout, relays } = &mut self.writers;
         self.sets.reclaim(&self.domain, |row| {
             sets.clear(row);
             self.set_facts.remove(&row);
@@ -466,6 +527,7 @@ impl Applier {
         adjacencies.reclaim();
         hops.reclaim();
         layout.reclaim();
+        relays.reclaim();
     }
 
     /// Bytes of the EID table, and its entries.
@@ -480,6 +542,10 @@ fn give_back(rows: &mut Rows, id: u32, is_new: bool, domain: &Domain) {
         rows.retire(id, domain);
         rows.refuse(id);
     }
+}
+
+fn refusal_of(done: Result<(), RefusedKind>, iid: Iid) -> Option<Event> {
+    done.err().and_then(|kind| refused(kind, u64::from(iid.get())))
 }
 
 fn refused(kind: RefusedKind, detail: u64) -> Option<Event> {

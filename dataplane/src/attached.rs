@@ -1,21 +1,20 @@
 //! Who is attached here: the prefixes that this site serves, and the agents that were seen inside them.
 
 use crate::apply::Applier;
+use crate::layout::{Attachment, last_address};
 use crate::state::Upward;
-use crate::tables::{EidBody, EidValue, Tag};
+use crate::tables::{EidBody, EidValue};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use sterna_shm::Event;
 use sterna_table::EidKey;
-use sterna_wire::{Family, Iid, Mac, Prefix, VlanId};
+use sterna_wire::{Iid, Mac, Prefix, VlanId};
 
 /// Where an agent was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agent {
-    /// Eid-side port.
-    pub port: u16,
-    /// VLAN, 0 for untagged.
-    pub vlan: Tag,
+    /// Port and VLAN.
+    pub at: Attachment,
     /// Its Ethernet address.
     pub mac: Mac,
 }
@@ -58,16 +57,28 @@ impl ServedOf {
     }
 }
 
-/// Served prefixes and the agents seen in them.
+/// Served prefixes, the agents seen in them, and those that the control plane installed.
 #[derive(Default)]
 pub struct Attached {
     served: BTreeMap<Iid, ServedOf>,
     agents: BTreeMap<(Iid, IpAddr), Agent>,
+    given: BTreeMap<(Iid, IpAddr), Agent>,
 }
 
 impl Attached {
     /// Takes note of an EID upsert whose entry stands in the table; gives the agents that lost their place by it.
     pub(crate) fn note(&mut self, iid: Iid, prefix: Prefix, body: EidBody, epoch: u32) -> Vec<IpAddr> {
+        if prefix.is_host() {
+            match body {
+                EidBody::Agent { port, vlan, mac, .. } => {
+                    let at = Attachment { port, vlan };
+                    self.given.insert((iid, prefix.addr()), Agent { at, mac });
+                }
+                _ => {
+                    self.given.remove(&(iid, prefix.addr()));
+                }
+            }
+        }
         match body {
             EidBody::Served { .. } => {
                 self.served.entry(iid).or_default().insert(prefix, Served { body, epoch });
@@ -92,8 +103,18 @@ impl Attached {
 
     /// Takes note of an EID delete; gives the agents that lost their prefix by it.
     pub(crate) fn forget(&mut self, iid: Iid, prefix: Prefix) -> Vec<IpAddr> {
+        if prefix.is_host() {
+            self.given.remove(&(iid, prefix.addr()));
+        }
         let known = self.served.get_mut(&iid).is_some_and(|served| served.remove(&prefix));
         if known { self.orphans(iid, prefix) } else { Vec::new() }
+    }
+
+    /// Takes note of an entry that a sync swept away.
+    pub(crate) fn swept(&mut self, key: &EidKey) {
+        if let (Some(iid), true) = (Iid::new(key.iid()), key.is_host()) {
+            self.given.remove(&(iid, key.addr()));
+        }
     }
 
     /// Forgets prefixes that `epoch` did not confirm; gives the agents that lost theirs.
@@ -128,7 +149,7 @@ impl Attached {
     fn covers(&self, iid: Iid, eid: IpAddr, agent: &Agent) -> bool {
         let longest = self.served.get(&iid).and_then(|served| served.longest(eid));
         matches!(longest, Some((_, Served { body: EidBody::Served { port, vlan, via }, .. }))
-            if (*port, *vlan) == (agent.port, agent.vlan) && via.is_none_or(|router| router == eid))
+            if (Attachment { port: *port, vlan: *vlan }) == agent.at && via.is_none_or(|router| router == eid))
     }
 
     /// The entry of a host prefix that is served as such.
@@ -142,9 +163,10 @@ impl Attached {
         let known = self.agents.get(&(iid, prefix.addr())).filter(|_| prefix.is_host());
         match known {
             Some(a)
-                if (a.port, a.vlan) == (port, vlan) && via.is_none_or(|router| router == prefix.addr()) =>
+                if a.at == (Attachment { port, vlan })
+                    && via.is_none_or(|router| router == prefix.addr()) =>
             {
-                EidBody::Agent { port, vlan, mac: a.mac }
+                EidBody::Agent { port, vlan, mac: a.mac, given: false }
             }
             _ => body,
         }
@@ -157,21 +179,17 @@ impl Attached {
 
     /// Whether an entry is the one of an agent seen here.
     pub(crate) fn is_agent(&self, iid: u32, eid: IpAddr, body: &EidBody) -> bool {
-        let EidBody::Agent { .. } = body else { return false };
+        let EidBody::Agent { given: false, .. } = body else { return false };
         Iid::new(iid).is_some_and(|iid| self.agents.contains_key(&(iid, eid)))
     }
 
-    /// All agents seen here.
+    /// All agents here, those that were seen and those that the control plane installed.
     pub fn agents(&self) -> impl Iterator<Item = (Iid, IpAddr, &Agent)> {
-        self.agents.iter().map(|((iid, eid), agent)| (*iid, *eid, agent))
+        self.agents.iter().chain(&self.given).map(|((iid, eid), agent)| (*iid, *eid, agent))
     }
-}
 
-fn last_address(prefix: Prefix) -> IpAddr {
-    let len = u32::from(prefix.len());
-    match prefix.addr() {
-        IpAddr::V4(a) => IpAddr::V4((a.to_bits() | u32::MAX.checked_shr(len).unwrap_or(0)).into()),
-        IpAddr::V6(a) => IpAddr::V6((a.to_bits() | u128::MAX.checked_shr(len).unwrap_or(0)).into()),
+    fn agent(&self, iid: Iid, eid: IpAddr) -> Option<&Agent> {
+        self.agents.get(&(iid, eid)).or_else(|| self.given.get(&(iid, eid)))
     }
 }
 
@@ -180,13 +198,18 @@ impl Applier {
     pub fn learn(&mut self, seen: &Upward) -> Option<Event> {
         match *seen {
             Upward::Learned { iid, eid, mac, port, vlan } => {
-                let iid = Iid::new(iid)?;
-                let agent = Agent { port, vlan, mac };
-                self.put_agent(iid, eid, agent).then(|| agent_event(iid, eid, &agent))
+                let (iid, at) = (Iid::new(iid)?, Attachment { port, vlan });
+                self.put_agent(iid, eid, Agent { at, mac }).then(|| agent_event(iid, eid, at, mac))
             }
+            Upward::Seen { iid, eid, mac, at } => self.seen(Iid::new(iid)?, eid, at, mac),
             Upward::Miss { iid, eid, source, port } => {
                 Some(Event::Miss { iid: Iid::new(iid)?, eid, source, port })
             }
+            Upward::Attach { iid, eid, mac, at, proof } => {
+                let (iid, Attachment { port, vlan }) = (Iid::new(iid)?, at);
+                Some(Event::Attach { iid, eid, mac, port, vlan: VlanId::new(vlan), proof })
+            }
+            Upward::Stray { iid, eid, from } => Some(Event::Stray { iid: Iid::new(iid)?, eid, from }),
         }
     }
 
@@ -196,8 +219,8 @@ impl Applier {
         if !self.attached.covers(iid, eid, &agent) || self.is_answered_otherwise(iid, eid) {
             return false;
         }
-        let body = EidBody::Agent { port: agent.port, vlan: agent.vlan, mac: agent.mac };
-        let value = EidValue { body, session: self.epoch };
+        let Agent { at: Attachment { port, vlan }, mac } = agent;
+        let value = self.value(EidBody::Agent { port, vlan, mac, given: false });
         let entered = self.writers.eids.insert(EidKey::host(iid, eid), value).is_ok();
         if entered {
             self.attached.agents.insert((iid, eid), agent);
@@ -207,13 +230,10 @@ impl Applier {
 
     /// Whether the longest match of an address is neither served nor an agent seen here.
     fn is_answered_otherwise(&self, iid: Iid, eid: IpAddr) -> bool {
-        let entry =
-            |len: u8| Some(self.writers.eids.get(&EidKey::prefix(iid, Prefix::masked(eid, len).ok()?))?.body);
-        let longest = self.writers.eids.lengths(iid, Family::of(eid)).into_iter().find_map(entry);
-        match longest {
+        match self.longest(iid, eid) {
             Some(EidBody::Served { .. }) => false,
-            Some(EidBody::Agent { .. }) => !self.attached.has_agent(iid, Prefix::host(eid)),
-            Some(EidBody::Remote { .. } | EidBody::Negative { .. }) | None => true,
+            Some(EidBody::Agent { given, .. }) => given,
+            _ => true,
         }
     }
 
@@ -231,7 +251,7 @@ impl Applier {
                 Some(body) => {
                     // Replacing an entry needs no more room than it has, once the old copies are reclaimed.
                     self.writers.eids.reclaim();
-                    let _ = self.writers.eids.insert(key, EidValue { body, session: self.epoch });
+                    let _ = self.writers.eids.insert(key, self.value(body));
                 }
                 None => {
                     self.writers.eids.remove(&key);
@@ -240,17 +260,24 @@ impl Applier {
         }
     }
 
-    /// The addresses of all agents seen here.
+    /// A host that was asked for and stayed silent: what it told of itself before is not true any more.
+    pub(crate) fn forget_silent(&mut self, iid: Iid, eid: IpAddr) {
+        if self.attached.has_agent(iid, Prefix::host(eid)) {
+            self.remove_agents(iid, &[eid]);
+        }
+    }
+
+    /// The addresses of all agents here.
     pub fn agents(&self) -> impl Iterator<Item = (Iid, IpAddr)> {
         self.attached.agents().map(|(iid, eid, _)| (iid, eid))
     }
 
     /// The event that tells a control plane where an agent is; nothing when it is not attached any more.
     pub fn agent_event(&self, iid: Iid, eid: IpAddr) -> Option<Event> {
-        self.attached.agents.get(&(iid, eid)).map(|agent| agent_event(iid, eid, agent))
+        self.attached.agent(iid, eid).map(|agent| agent_event(iid, eid, agent.at, agent.mac))
     }
 }
 
-fn agent_event(iid: Iid, eid: IpAddr, agent: &Agent) -> Event {
-    Event::Agent { iid, eid, mac: agent.mac, port: agent.port, vlan: VlanId::new(agent.vlan) }
+pub(crate) fn agent_event(iid: Iid, eid: IpAddr, at: Attachment, mac: Mac) -> Event {
+    Event::Agent { iid, eid, mac, port: at.port, vlan: VlanId::new(at.vlan) }
 }

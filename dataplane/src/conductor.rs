@@ -2,7 +2,9 @@
 //! program informed, so that the workers never have to.
 
 use crate::apply::{Applier, SteeringChange};
+use crate::known::{Dump, Filled};
 use crate::state::Uplink;
+use crate::usage::Usage;
 use crate::worker::{Shared, now_ns};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -57,6 +59,11 @@ pub struct Conductor<S: Steer> {
     session: Option<DataplaneSession>,
     /// Events that found the ring full and may be lost; bounded by [`RING_SLOTS`].
     outbox: VecDeque<Event>,
+    /// What the control plane is told first, until it has all of it; nothing else is said before.
+    dump: Option<Dump>,
+    /// Hosts that were asked for and did not answer: never lost, and bounded by how many can be asked for.
+    gone: VecDeque<Event>,
+    usage: Usage,
     /// Agents that the control plane is to be told of, each once, as they are when there is room: never lost, and
     /// bounded by how many there are.
     agents_due: BTreeSet<(Iid, IpAddr)>,
@@ -76,6 +83,9 @@ impl<S: Steer> Conductor<S> {
             steering,
             session: None,
             outbox: VecDeque::new(),
+            dump: None,
+            gone: VecDeque::new(),
+            usage: Usage::default(),
             agents_due: BTreeSet::new(),
             applied: None,
             finished: Vec::new(),
@@ -105,15 +115,18 @@ impl<S: Steer> Conductor<S> {
     pub fn turn(&mut self) -> bool {
         let now = now_ns();
         self.parts.counters.beat(now);
+        self.parts.applier.set_time(now);
         self.accept();
         let more = self.take_updates();
         let learned = self.take_uplink();
-        if more.is_some() || learned {
+        let silent = self.check_hosts();
+        self.look_at_marks(now);
+        if more.is_some() || learned || silent {
             self.publish();
         }
         self.parts.applier.reclaim();
         self.confirm();
-        self.send_events();
+        let searching = self.send_events();
         if let Some(session) = &self.session {
             session.beat(now);
             if session.closed() {
@@ -121,7 +134,24 @@ impl<S: Steer> Conductor<S> {
                 self.session = None;
             }
         }
-        more == Some(true)
+        more == Some(true) || searching
+    }
+
+    /// Has hosts asked for, and gives up those that stay silent; true if any was.
+    fn check_hosts(&mut self) -> bool {
+        let due = self.parts.applier.due_checks();
+        self.parts.shared.ask(due.asks);
+        let silent = !due.gone.is_empty();
+        self.gone.extend(due.gone);
+        silent
+    }
+
+    /// Tells what the packets used. Not while other events wait: those matter more, and marks stay until taken.
+    fn look_at_marks(&mut self, now_ns: u64) {
+        if self.may_look() {
+            let (usage, outbox) = (&mut self.usage, &mut self.outbox);
+            usage.look(&self.parts.applier, now_ns, |event| outbox.push_back(event));
+        }
     }
 
     fn accept(&mut self) {
@@ -137,7 +167,9 @@ impl<S: Steer> Conductor<S> {
                 self.finished.clear();
                 self.settling.clear();
                 self.outbox.clear();
+                self.gone.clear();
                 self.applied = None;
+                self.dump = Some(Dump::default());
                 self.agents_due = self.parts.applier.agents().collect();
             }
             Ok(None) => {}
@@ -157,6 +189,10 @@ impl<S: Steer> Conductor<S> {
                     Ok(None) => None,
                     Ok(Some(event @ Event::Applied { .. })) => {
                         self.finished.push(event);
+                        None
+                    }
+                    Ok(Some(event @ Event::AgentGone { .. })) => {
+                        self.gone.push_back(event);
                         None
                     }
                     Ok(Some(event)) => {
@@ -221,44 +257,72 @@ impl<S: Steer> Conductor<S> {
         }
     }
 
-    fn send_events(&mut self) {
+    /// Says what there is room for; true if there is room but the walk over the table found nothing yet.
+    fn send_events(&mut self) -> bool {
         let Some(session) = &mut self.session else {
             // Nobody to tell; agents are told anew when somebody connects.
             self.outbox.clear();
+            self.gone.clear();
+            self.dump = None;
             self.agents_due.clear();
             self.applied = None;
-            return;
+            return false;
         };
-        let (mut sent, mut room) = (false, true);
+        let (mut sent, mut room, mut searching) = (false, true, false);
         let mut push = |event: &Event| {
             room = room && session.events.push(event).is_ok();
             sent |= room;
             room
         };
-        if self.applied.as_ref().is_some_and(&mut push) {
-            self.applied = None;
+        if let Some(dump) = &mut self.dump {
+            searching = tell_known(dump, &self.parts.applier, &mut push);
         }
-        while let Some(&(iid, eid)) = self.agents_due.first() {
-            // One that is gone meanwhile has nothing to tell.
-            if let Some(event) = self.parts.applier.agent_event(iid, eid)
-                && !push(&event)
-            {
-                break;
+        if self.dump.as_ref().is_some_and(Dump::is_over) {
+            self.dump = None;
+        }
+        if self.dump.is_none() {
+            if self.applied.as_ref().is_some_and(&mut push) {
+                self.applied = None;
             }
-            self.agents_due.pop_first();
-        }
-        while self.outbox.front().is_some_and(&mut push) {
-            self.outbox.pop_front();
+            while self.gone.front().is_some_and(&mut push) {
+                self.gone.pop_front();
+            }
+            while let Some(&(iid, eid)) = self.agents_due.first() {
+                // One that is gone meanwhile has nothing to tell.
+                if let Some(event) = self.parts.applier.agent_event(iid, eid)
+                    && !push(&event)
+                {
+                    break;
+                }
+                self.agents_due.pop_first();
+            }
+            while self.outbox.front().is_some_and(&mut push) {
+                self.outbox.pop_front();
+            }
         }
         if sent {
             session.ring_events();
         }
-        if self.outbox.len() > RING_SLOTS {
-            let lost = self.outbox.len() - RING_SLOTS;
-            // The oldest misses are the ones most surely repeated by now.
-            self.outbox.drain(..lost);
+        // Of misses the oldest are the ones most surely repeated by now. A host that is gone is told of once, but only
+        // who asks for thousands and does not read comes here.
+        for queue in [&mut self.outbox, &mut self.gone] {
+            let lost = queue.len().saturating_sub(RING_SLOTS);
+            queue.drain(..lost);
             self.parts.shared.events_lost.fetch_add(lost as u64, Ordering::Relaxed);
         }
+        searching
+    }
+
+    fn may_look(&self) -> bool {
+        self.session.is_some() && self.dump.is_none() && self.outbox.len() < RING_SLOTS / 4
+    }
+
+    /// Milliseconds until something is due by time, at most [`TURN_MS`].
+    fn until_due(&self) -> i64 {
+        let look = if self.may_look() { self.usage.next_ns() } else { u64::MAX };
+        let next = self.parts.applier.next_check_ns().unwrap_or(u64::MAX).min(look);
+        let ms = next.saturating_sub(now_ns()).div_ceil(1_000_000);
+        i64::try_from(ms).unwrap_or(TURN_MS).clamp(1, TURN_MS)
     }
 
     /// Sleeps until something happens; true when it is time to stop.
@@ -278,14 +342,32 @@ impl<S: Steer> Conductor<S> {
         } else if !self.settling.is_empty() {
             // A worker is inside a burst, or the kernel put it aside: spinning would take its core away.
             SETTLE_MS
-        } else if !self.agents_due.is_empty() {
+        } else if !self.agents_due.is_empty() || !self.gone.is_empty() || self.dump.is_some() {
             UNSENT_MS
         } else {
-            TURN_MS
+            self.until_due()
         };
         let timeout = Timespec { tv_sec: 0, tv_nsec: ms * 1_000_000 };
         // An interrupted poll is a short sleep.
         let _ = poll(&mut fds, Some(&timeout));
         fds[0].revents().contains(PollFlags::IN)
+    }
+}
+
+/// Tells what the table knew, as long as there is room; true if there is room and nothing was found yet.
+fn tell_known(dump: &mut Dump, applier: &Applier, push: &mut impl FnMut(&Event) -> bool) -> bool {
+    loop {
+        match dump.fill(applier) {
+            Filled::Searching => return true,
+            Filled::Ended => return false,
+            Filled::Ready => {
+                while dump.ready().front().is_some_and(&mut *push) {
+                    dump.ready().pop_front();
+                }
+                if !dump.ready().is_empty() {
+                    return false;
+                }
+            }
+        }
     }
 }

@@ -30,6 +30,8 @@ pub enum Basic {
     Decapsulated,
     /// Packets switched between two agents of this site.
     Switched,
+    /// Packets out of the tunnel sent on to an agent's new site.
+    Relayed,
     /// TCP SYNs whose MSS was lowered.
     MssClamped,
     /// ICMP errors sent.
@@ -42,6 +44,8 @@ pub enum Basic {
     NeighborsLearned,
     /// Miss events raised to the control plane.
     Misses,
+    /// Attach events raised to the control plane.
+    Attaches,
     /// Events lost because the control plane did not read them.
     EventsLost,
     /// Decapsulated packets with an ECN combination that RFC 6040 calls suspicious.
@@ -81,12 +85,14 @@ const BASIC: &[(Basic, &str, Kind, &str)] = &[
     (Basic::Encapsulated, "encapsulated", Kind::Info, "Packets encapsulated."),
     (Basic::Decapsulated, "decapsulated", Kind::Info, "Packets decapsulated."),
     (Basic::Switched, "switched", Kind::Info, "Packets switched between two agents of this site."),
+    (Basic::Relayed, "relayed", Kind::Info, "Packets out of the tunnel sent on to an agent's new site."),
     (Basic::MssClamped, "mss_clamped", Kind::Info, "TCP SYNs whose MSS option was lowered."),
     (Basic::IcmpErrors, "icmp_errors", Kind::Info, "ICMP errors sent."),
     (Basic::IcmpSuppressed, "icmp_suppressed", Kind::Info, "ICMP errors that the rate limit suppressed."),
     (Basic::Fragmented, "fragmented", Kind::Info, "Packets split into two fragments."),
     (Basic::NeighborsLearned, "neighbors_learned", Kind::Info, "Neighbours learned or changed."),
     (Basic::Misses, "misses", Kind::Info, "Miss events raised to the control plane."),
+    (Basic::Attaches, "attaches", Kind::Info, "Attach events raised to the control plane."),
     (Basic::EventsLost, "events_lost", Kind::Info, "Events lost because their queue was full."),
     (
         Basic::EcnSuspicious,

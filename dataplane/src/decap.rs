@@ -1,7 +1,7 @@
 //! Decapsulation: reading the outer headers, and what they change in the inner packet
 //! (RFC 9300 sections 5.1 and 5.3, RFC 6040 section 4.2).
 
-use crate::encap::{ETHERNET, LISP_DATA};
+use crate::encap::{ETHERNET, FLAG_N, LISP_DATA, RELAY_NONCE};
 use crate::verdict::DropReason;
 use sterna_wire::{Family, checksum};
 
@@ -10,6 +10,8 @@ const UDP_HEADER: usize = 8;
 const LISP_HEADER: usize = 8;
 const FLAG_I: u8 = 0x08;
 const FLAG_P: u8 = 0x04;
+const FLAG_E: u8 = 0x20;
+const FLAG_V: u8 = 0x10;
 const KEY_BITS: u8 = 0x03;
 /// Instance-ID that marks a control message inside a data packet.
 const CONTROL_IID: u32 = 0x00ff_ffff;
@@ -29,6 +31,8 @@ pub struct Outer {
     pub destination: [u8; 16],
     /// Instance-ID; 0 when the I bit is clear.
     pub iid: u32,
+    /// How often the packet has been relayed after a move, as its nonce says.
+    pub relays: u8,
     /// Where the inner packet starts in the frame.
     pub inner_at: usize,
     /// Where the UDP payload ends in the frame.
@@ -76,6 +80,7 @@ fn read_v4(frame: &[u8]) -> Result<Outer, DropReason> {
         source,
         destination,
         iid: 0,
+        relays: 0,
         inner_at: ETHERNET + header,
         inner_end: ETHERNET + total,
     };
@@ -108,6 +113,7 @@ fn read_v6(frame: &[u8]) -> Result<Outer, DropReason> {
         source,
         destination,
         iid: 0,
+        relays: 0,
         inner_at: ETHERNET + udp_at,
         inner_end: ETHERNET + total,
     };
@@ -141,11 +147,12 @@ fn read_udp(frame: &[u8], mut outer: Outer) -> Result<Outer, DropReason> {
     outer.inner_end = outer.inner_at + udp_len;
     outer.inner_at += UDP_HEADER + LISP_HEADER;
     outer.iid = read_lisp(&h[UDP_HEADER..])?;
+    outer.relays = read_relays(&h[UDP_HEADER..]);
     Ok(outer)
 }
 
-/// The instance-ID, if the flags allow delivery. N with V, nonces, versions and status bits are read by nobody yet
-/// and reserved bits are ignored on receipt.
+/// The instance-ID, if the flags allow delivery. N with V, versions and status bits are read by nobody yet, of nonces
+/// only those of relayed packets, and reserved bits are ignored on receipt.
 #[inline]
 fn read_lisp(h: &[u8]) -> Result<u32, DropReason> {
     let flags = h[0];
@@ -163,6 +170,12 @@ fn read_lisp(h: &[u8]) -> Result<u32, DropReason> {
         CONTROL_IID => Err(DropReason::ControlInData),
         iid => Ok(iid),
     }
+}
+
+/// How often the packet was relayed, if its nonce says so: N without E, V and P.
+#[inline]
+fn read_relays(h: &[u8]) -> u8 {
+    if h[0] & (FLAG_N | FLAG_E | FLAG_V | FLAG_P) == FLAG_N && h[1..3] == RELAY_NONCE { h[3] } else { 0 }
 }
 
 #[cold]
@@ -236,5 +249,17 @@ mod tests {
         assert_eq!(read_lisp(&[0x0c, 0, 0, 1, 0, 0, 7, 0]), Ok(7));
         assert_eq!(read_lisp(&[0x0c, 0, 0, 3, 0, 0, 7, 0]), Err(DropReason::LispNextProtocol));
         assert_eq!(read_lisp(&[0x08, 0, 0, 0, 0xff, 0xff, 0xff, 0]), Err(DropReason::ControlInData));
+    }
+
+    #[test]
+    fn a_relayed_packet_is_known_by_its_nonce() {
+        let relays = |flags, a, b| read_relays(&[flags, a, b, 2, 0, 0, 100, 0]);
+        assert_eq!(relays(0x88, 0x53, 0x54), 2);
+        assert_eq!(relays(0x80, 0x53, 0x54), 2, "without an instance-ID");
+        assert_eq!(relays(0x08, 0x53, 0x54), 0, "no nonce at all");
+        assert_eq!(relays(0xa8, 0x53, 0x54), 0, "one to be echoed");
+        assert_eq!(relays(0x98, 0x53, 0x54), 0, "versions");
+        assert_eq!(relays(0x88, 0x53, 0x55), 0);
+        assert_eq!(relays(0x88, 0x52, 0x54), 0);
     }
 }

@@ -5,14 +5,14 @@ use crate::emit::{Rewrite, Way};
 use crate::encap::ETHERNET;
 use crate::hold::Role;
 use crate::inner::{self, Inner};
-use crate::layout::{Layout, gateway};
+use crate::layout::{Layout, gateway, is_gateway};
 use crate::route::{Stop, route};
 use crate::step::{Answers, Questions, Step, Verdicts, ask_both, hold_key};
 use crate::tables::{EidBody, Tag};
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use sterna_shm::Group;
-use sterna_wire::{Family, addr_bytes};
+use sterna_wire::{Family, Mac, addr_bytes, addr_from_bytes};
 use sterna_xsk::BURST;
 
 const ICMPV6: u8 = 58;
@@ -123,6 +123,11 @@ impl Step<'_, '_> {
             let body = |at: usize| answers[at].as_ref().map(|found| found.value.body);
             verdicts[head.at] = self.eid_decide(head, packets[head.at], body(2 * i), body(2 * i + 1));
         }
+        if let Some(i) = self.sample(heads.len())
+            && let (Verdict::Transmit(_), Some(found)) = (verdicts[heads[i].at], &answers[2 * i + 1])
+        {
+            view.marks.used.set(found.index);
+        }
     }
 
     /// Last pass: source check, gateway, then the way.
@@ -139,13 +144,24 @@ impl Step<'_, '_> {
             Some(EidBody::Agent { port, vlan, .. } | EidBody::Served { port, vlan, .. }) => {
                 (port, vlan) == here
             }
+            // It said that it leaves, and speaks until it does.
+            Some(EidBody::Hold) => {
+                self.layout.is_dynamic(head.group.iid.get(), head.inner.family, &head.inner.source)
+            }
             _ => false,
         };
         let inner = &head.inner;
         let gateway = gateway(head.group, inner.family).map(addr_bytes);
         // The gateway's address lies in a served prefix, but no host has it.
         if !local || gateway == Some(inner.source) {
-            return Verdict::Drop(DropReason::SrcNotLocal);
+            return self.unattached(head, frame, source);
+        }
+        if !self.state.hold.is_empty() {
+            // Admitted just now: behind those that waited for it.
+            let admission = hold_key(head.group.iid.get(), inner.family, &inner.source, Role::Attach);
+            if self.must_queue(&admission) {
+                return self.hold(admission, Stop::Wait, head.group, frame);
+            }
         }
         let packet = &frame[head.l3..head.l3 + usize::from(inner.len)];
         if gateway == Some(inner.destination) {
@@ -163,6 +179,24 @@ impl Step<'_, '_> {
         }
     }
 
+    /// A source that is not attached here: where agents come and go it may be one that has come.
+    #[cold]
+    fn unattached(&mut self, head: &Head<'_>, frame: &[u8], source: Option<EidBody>) -> Verdict {
+        let (group, inner) = (head.group, &head.inner);
+        let refused = Verdict::Drop(DropReason::SrcNotLocal);
+        // What is here but elsewhere does not come by this port.
+        let elsewhere = matches!(source, Some(EidBody::Agent { .. } | EidBody::Served { .. }));
+        let mac = frame.get(6..12).and_then(|b| <[u8; 6]>::try_from(b).ok()).map(Mac);
+        let Some(mac) = mac.filter(|mac| !elsewhere && self.may_be_host(group, *mac)) else { return refused };
+        if is_gateway(group, addr_from_bytes(inner.family, &inner.source))
+            || !self.layout.is_dynamic(group.iid.get(), inner.family, &inner.source)
+        {
+            return refused;
+        }
+        let key = hold_key(group.iid.get(), inner.family, &inner.source, Role::Attach);
+        self.hold(key, Stop::Attach { mac }, group, frame)
+    }
+
     /// TTL, size, then out.
     #[inline]
     fn forward(&mut self, group: &Group, way: &Way<'_>, inner: &Inner, packet: &[u8]) -> Verdict {
@@ -170,7 +204,8 @@ impl Step<'_, '_> {
             return self.refuse_ttl(group, inner, packet);
         }
         let clamp = self.layout.settings.mss_clamp;
-        let rewrite = Rewrite { ttl: inner.ttl - 1, tos: inner.tos, mss_mtu: clamp.then(|| way.mtu()) };
+        let rewrite =
+            Rewrite { ttl: inner.ttl - 1, tos: inner.tos, mss_mtu: clamp.then(|| way.mtu()), relays: 0 };
         if inner.len > way.mtu() {
             return self.refuse_or_split(group, way, inner, packet, &rewrite);
         }

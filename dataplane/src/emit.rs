@@ -64,6 +64,8 @@ pub struct Rewrite {
     pub tos: u8,
     /// Clamp the MSS of a SYN to this inner packet size.
     pub mss_mtu: Option<u16>,
+    /// How often the packet has been relayed with this time; 0 for all others.
+    pub relays: u8,
 }
 
 impl Step<'_, '_> {
@@ -114,6 +116,9 @@ impl Step<'_, '_> {
         };
         encap::write_outer(out, row, hop, &fields);
         let clamped = rewrite_inner(&mut out[at..], inner, rewrite);
+        if rewrite.relays != 0 {
+            encap::write_relays(&mut out[..at], rewrite.relays);
+        }
         if row.udp_checksum && row.family == Family::V6 {
             encap::write_udp_checksum_v6(out);
         }

@@ -22,6 +22,11 @@ const UDP: u8 = 17;
 const UDP_AND_LISP: u16 = 16;
 /// The I bit: an instance-ID is present (RFC 9300 section 5.1).
 const FLAG_I: u8 = 0x08;
+/// The N bit: the next 24 bits are a nonce.
+pub(crate) const FLAG_N: u8 = 0x80;
+/// The nonce of a relayed packet starts so and ends with how often it was relayed. A receiver that did not ask for
+/// an echo ignores a nonce (RFC 9300 section 5.3).
+pub(crate) const RELAY_NONCE: [u8; 2] = *b"ST";
 /// Lowest source port; flows are spread over 49152..=65535.
 const EPHEMERAL: u16 = 0xc000;
 
@@ -161,6 +166,16 @@ fn write_udp_lisp(out: &mut [u8], fields: &OuterFields, udp_len: u16) {
     if fields.iid != 0 {
         out[8] = FLAG_I;
         out[12..16].copy_from_slice(&(fields.iid << 8).to_be_bytes());
+    }
+}
+
+/// Marks a packet as relayed; `outer` is everything in front of the inner packet.
+#[cold]
+pub fn write_relays(outer: &mut [u8], relays: u8) {
+    if let Some([flags, a, b, count, ..]) = outer.last_chunk_mut::<8>() {
+        *flags |= FLAG_N;
+        [*a, *b] = RELAY_NONCE;
+        *count = relays;
     }
 }
 

@@ -133,7 +133,6 @@ fn group(at: usize) -> Option<Group> {
         mac: gateway_mac(iid),
         gateway_v4: Some((v4(1, 1).into(), 16)),
         gateway_v6: Some((v6(1, 1).into(), 32)),
-        dynamic: false,
         proxy_arp: true,
     })
 }
@@ -175,6 +174,17 @@ fn local(group: usize, via: Option<IpAddr>) -> EidAction {
     EidAction::Local { port, vlan: VlanId::new(vlan), via }
 }
 
+/// In this net agents come and go.
+const DYNAMIC: u8 = 7;
+
+fn dynamic(group: usize) -> impl Iterator<Item = Update> {
+    let range = move |is_v6| {
+        let (iid, prefix) = Iid::new(GROUPS[group].0).zip(prefix(is_v6, DYNAMIC))?;
+        Some(Update::DynamicUpsert { iid, prefix })
+    };
+    [range(false), range(true)].into_iter().flatten()
+}
+
 /// Net 1 is served, 9 behind a router, 2 and 3 are remote, 4 and 5 nowhere; 6 and up have no entry.
 fn eids(numbers: Numbers, group: usize) -> impl Iterator<Item = Update> {
     let via = |is_v6| -> IpAddr { if is_v6 { v6(1, 9).into() } else { v4(1, 9).into() } };
@@ -207,6 +217,7 @@ fn whole_site(numbers: Numbers) -> Vec<Update> {
         all.extend((0..LOCATORS).map(|locator| adjacency(numbers, at, locator, 1500)));
         all.extend(set(numbers, at, 0));
         all.extend(eids(numbers, at));
+        all.extend(dynamic(at));
     }
     all
 }
@@ -341,12 +352,14 @@ fn tunnel_frame(input: &mut Input<'_>, number: u16) -> (usize, Vec<u8>) {
     let (far, flags, ttl, tos) =
         (remote(sender, input.below(3).into()), input.byte(), input.byte(), input.byte());
     let port = if input.below(4) == 0 { 3 } else { UNDERLAY };
-    let net = 2 + input.below(4);
+    let net = 2 + input.below(6);
     let inner = inner_packet(input, number, net);
     let mut payload = vec![0xc3, 0, 0x10, 0xf5, 0, 0, 0, 0];
     put_u16(&mut payload, 4, 16 + inner.len() as u16);
     // The I bit unless the input insists; key bits now and then.
-    payload.extend([if flags & 0xf0 == 0xf0 { flags } else { 0x08 | flags & 0xf0 }, 0, 0, flags & 1]);
+    payload.push(if flags & 0xf0 == 0xf0 { flags } else { 0x08 | flags & 0xf0 });
+    // With a nonce and no more: relayed so often.
+    payload.extend(if flags & 0xf0 == 0x80 { [b'S', b'T', flags & 3] } else { [0, 0, flags & 1] });
     payload.extend((iid << 8).to_be_bytes());
     payload.extend(inner);
     let bytes = |address: IpAddr| match address {
@@ -368,7 +381,7 @@ fn tunnel_frame(input: &mut Input<'_>, number: u16) -> (usize, Vec<u8>) {
 fn arp_frame(input: &mut Input<'_>) -> (usize, Vec<u8>) {
     let (iid, port, vlan) = GROUPS[usize::from(input.below(4))];
     let (operation, host, net, target) = (input.below(4), input.below(12), input.below(11), input.below(12));
-    let net = if net > 5 { 1 } else { net };
+    let net = if net > 5 && net != DYNAMIC { 1 } else { net };
     let mac = if operation == 3 { gateway_mac(iid) } else { host_mac(host) };
     let mut frame = ethernet(Mac([0xff; 6]), mac, vlan, [8, 6]);
     frame.extend([0, 1, 8, 0, 6, 4, 0, 1 + (operation & 1)]);
@@ -446,7 +459,12 @@ fn is_served(address: IpAddr) -> bool {
     [1, 9].iter().any(|net| prefix(address.is_ipv6(), *net).is_some_and(|prefix| prefix.contains(address)))
 }
 
-/// A frame that left towards the underlay: LISP, from us to a locator of its group, with a packet of an agent here.
+fn is_dynamic(address: IpAddr) -> bool {
+    prefix(address.is_ipv6(), DYNAMIC).is_some_and(|prefix| prefix.contains(address))
+}
+
+/// A frame that left towards the underlay: LISP, from us to a locator of its group, with a packet of an agent here,
+/// or one that is relayed to an agent that left.
 fn judge_tunnel(frame: &[u8], came: &[Option<u32>]) {
     assert!(frame[..6] == CORE.0 && frame[6..12] == OURS.0, "to the next hop and from us");
     let packet = &frame[ETHERNET..];
@@ -468,8 +486,15 @@ fn judge_tunnel(frame: &[u8], came: &[Option<u32>]) {
     let Ok(carried) = carried else { return };
     assert_eq!(usize::from(carried.len), udp.len() - 16);
     assert_eq!(outer.ttl, carried.ttl);
-    assert!(is_served(address(&carried.source, carried.family)), "only what agents here may say");
-    assert!(!is_served(address(&carried.destination, carried.family)));
+    let (from, to) =
+        (address(&carried.source, carried.family), address(&carried.destination, carried.family));
+    let relays = if udp[8] & 0x80 == 0 { 0 } else { udp[11] };
+    match relays {
+        0 => assert!(is_served(from) || is_dynamic(from), "only what agents here may say"),
+        1 | 2 => assert!(is_dynamic(to), "only what may have left is relayed"),
+        more => assert_eq!(more, 2, "relayed too often"),
+    }
+    assert!(!is_served(to));
     judge_marks(frame, iid, came);
 }
 
@@ -492,7 +517,7 @@ fn judge_eid(port: usize, frame: &[u8], came: &[Option<u32>]) {
             let Ok(packet) = packet else { return };
             let is_ndisc = packet.protocol == 58 && (133..=137).contains(&frame[l3 + 40]);
             let to = address(&packet.destination, packet.family);
-            assert!(is_ndisc || is_served(to), "{to} is not served here");
+            assert!(is_ndisc || is_served(to) || is_dynamic(to), "{to} is not served here");
             assert!(is_ndisc || usize::from(packet.len) == frame.len() - l3);
         }
         other => assert_eq!(other, [8, 0], "nothing but IP and ARP"),
@@ -559,7 +584,7 @@ impl Run {
     }
 
     fn update(&mut self, input: &mut Input<'_>) {
-        let (kind, at, bits) = (input.below(14), usize::from(input.below(4)), input.byte());
+        let (kind, at, bits) = (input.below(22), usize::from(input.below(4)), input.byte());
         let numbers = self.numbers;
         let iid = Iid::new(GROUPS[at].0);
         let (net, is_v6) = (1 + bits % 10, bits & 0x80 != 0);
@@ -586,9 +611,38 @@ impl Run {
             10 => Some(Update::LocalRlocDelete { address: own(is_v6) }),
             11 => Some(Update::LocalRlocUpsert { address: own(is_v6) }),
             12 => Some(Update::SettingsUpsert { settings: settings(bits) }),
-            _ => return self.resync(bits),
+            13 => return self.resync(bits),
+            _ => return self.move_agent(kind, at, bits),
         };
         self.apply(update.as_slice());
+    }
+
+    /// An agent comes, leaves, is relayed for or asked for.
+    fn move_agent(&mut self, kind: u8, at: usize, bits: u8) {
+        let Some(iid) = Iid::new(GROUPS[at].0) else { return };
+        let (_, port, vlan) = GROUPS[at];
+        let host = bits % 12;
+        let agent: IpAddr =
+            if bits & 0x80 != 0 { v6(DYNAMIC, host).into() } else { v4(DYNAMIC, host).into() };
+        let from = remote(iid.get(), u32::from(bits >> 4) % LOCATORS);
+        let becomes = |action| Update::EidUpsert { iid, prefix: Prefix::host(agent), action };
+        let mac = host_mac(host);
+        let range = prefix(agent.is_ipv6(), DYNAMIC);
+        let update = match kind {
+            14 => becomes(EidAction::LocalHost { port, vlan: VlanId::new(vlan), mac }),
+            15 => becomes(EidAction::Away { set: self.numbers.set(at) }),
+            16 => becomes(EidAction::Hold),
+            17 => becomes(local(at, None)),
+            18 => Update::RelayAllow { iid, eid: agent, from },
+            19 => Update::RelayForbid { iid, eid: agent, from },
+            20 => Update::AgentCheck { iid, eid: agent },
+            _ => match range {
+                Some(prefix) if bits & 1 == 0 => Update::DynamicDelete { iid, prefix },
+                Some(prefix) => Update::DynamicUpsert { iid, prefix },
+                None => return,
+            },
+        };
+        self.apply(&[update]);
     }
 
     /// A control plane that starts anew, with other numbers; sometimes it dies before it is done.

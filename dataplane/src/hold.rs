@@ -9,6 +9,9 @@
 //! the three orders (age, arrival, last repetition) are intrusive lists, and the two indices are hash chains
 //! with a key drawn at start, so that nobody can choose EIDs that collide.
 //!
+//! A packet that waits for a second answer after the first is moved to the other queue, not held again: it keeps its
+//! place in its share, so that a full share never drops what is already inside.
+//!
 //! Conservation: `len() = held - popped - expired`.
 
 mod key;
@@ -20,7 +23,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use sterna_cpu::fold_multiply;
 
-pub use key::{Held, HoldKey, HoldLimits, Overflow, Role};
+pub use key::{Asked, Front, Held, HoldKey, HoldLimits, Overflow, Role};
 use links::{Chains, List, NONE};
 
 #[derive(Clone, Copy)]
@@ -42,6 +45,7 @@ struct Queue {
     back: u32,
     count: u32,
     asked_at_ns: u64,
+    asked: Asked,
 }
 
 #[derive(Clone, Copy)]
@@ -68,6 +72,8 @@ pub struct HoldPool {
     cursor: u32,
     /// Queues, longest unasked first.
     asked: List,
+    /// Open queues by role, so that a role without any costs no search.
+    of_role: [u32; Role::COUNT],
     shares: Box<[Share]>,
     free_shares: Vec<u32>,
     share_index: Chains,
@@ -85,7 +91,15 @@ impl HoldPool {
         let slots = limits.slots.min(NONE as usize - 1);
         let random = RandomState::new();
         let slot = Slot { behind: NONE, queue: NONE, len: 0, group: 0, port: 0, held_at_ns: 0 };
-        let queue = Queue { key: HoldKey::EMPTY, hash: 0, front: NONE, back: NONE, count: 0, asked_at_ns: 0 };
+        let queue = Queue {
+            key: HoldKey::EMPTY,
+            hash: 0,
+            front: NONE,
+            back: NONE,
+            count: 0,
+            asked_at_ns: 0,
+            asked: Asked::Nobody,
+        };
         // Popped from the end, so that low slots are used, and stay warm, first.
         let free = || (0..slots as u32).rev().collect::<Vec<u32>>();
         HoldPool {
@@ -102,6 +116,7 @@ impl HoldPool {
             arrivals: List::new(slots),
             cursor: NONE,
             asked: List::new(slots),
+            of_role: [0; Role::COUNT],
             shares: vec![Share { group: 0, held: 0 }; slots].into_boxed_slice(),
             free_shares: free(),
             share_index: Chains::new(slots),
@@ -138,7 +153,7 @@ impl HoldPool {
     /// Whether packets wait for this key, so that a later one must queue behind them.
     #[inline]
     pub fn is_waiting(&self, key: &HoldKey) -> bool {
-        !self.is_empty() && self.find_queue(key).is_some()
+        self.of_role[key.role as usize] != 0 && self.find_queue(key).is_some()
     }
 
     /// Copies a frame behind those that wait for the same key.
@@ -177,13 +192,52 @@ impl HoldPool {
         Ok(held)
     }
 
-    /// The oldest packet that waits for this key: the port it came in by, and its bytes.
-    pub fn front(&self, key: &HoldKey) -> Option<(u16, &[u8])> {
+    /// Moves the oldest packet that waits for one key behind those that wait for another, as if it came now. Its share
+    /// stays the one it was held in.
+    pub fn transfer(&mut self, from: &HoldKey, to: HoldKey, now_ns: u64) -> Result<Held, Overflow> {
+        let Some(source) = self.find_queue(from) else {
+            return Err(Overflow::PoolFull);
+        };
+        let target = self.find_queue(&to);
+        if target == Some(source) {
+            return Ok(Held::Queued);
+        }
+        if target.is_some_and(|queue| self.queues[queue as usize].count as usize >= self.limits.per_key) {
+            return Err(Overflow::QueueFull);
+        }
+        let slot = self.take_front(source);
+        let (queue, held) = match target {
+            Some(queue) => (queue, Held::Queued),
+            None => (self.open_queue(to, now_ns), Held::First),
+        };
+        self.ages.remove(slot);
+        self.ages.push_back(slot);
+        let entry = &mut self.slots[slot as usize];
+        (entry.queue, entry.behind, entry.held_at_ns) = (queue, NONE, now_ns);
+        self.append(queue, slot);
+        Ok(held)
+    }
+
+    /// Takes note of a question for this key; true if it is another one than the last, which is to be asked now.
+    pub fn asks_anew(&mut self, key: &HoldKey, question: Asked, now_ns: u64) -> bool {
+        let Some(at) = self.find_queue(key) else { return false };
+        let queue = &mut self.queues[at as usize];
+        if queue.asked == question {
+            return false;
+        }
+        (queue.asked, queue.asked_at_ns) = (question, now_ns);
+        self.asked.remove(at);
+        self.asked.push_back(at);
+        true
+    }
+
+    /// The oldest packet that waits for this key.
+    pub fn front(&self, key: &HoldKey) -> Option<Front<'_>> {
         let queue = self.find_queue(key)?;
         let front = self.queues[queue as usize].front as usize;
-        let slot = &self.slots[front];
+        let Slot { port, len, held_at_ns, .. } = self.slots[front];
         let start = front * self.limits.slot_bytes;
-        Some((slot.port, &self.bytes[start..start + slot.len as usize]))
+        Some(Front { port, frame: &self.bytes[start..start + len as usize], held_at_ns })
     }
 
     /// Frees the oldest packet that waits for this key; false when none does.
@@ -212,9 +266,9 @@ impl HoldPool {
         wanted
     }
 
-    /// Drops every packet that waits since `max_age_ns` or longer, oldest first, and tells each one's group and
-    /// port. Returns how many.
-    pub fn expire(&mut self, now_ns: u64, max_age_ns: u64, mut dropped: impl FnMut(u32, u16)) -> usize {
+    /// Drops every packet that waits since `max_age_ns` or longer, oldest first, and tells what each one waited for
+    /// and where it came in. Returns how many.
+    pub fn expire(&mut self, now_ns: u64, max_age_ns: u64, mut dropped: impl FnMut(&HoldKey, u16)) -> usize {
         let before = self.len();
         loop {
             let oldest = self.ages.first();
@@ -225,8 +279,9 @@ impl HoldPool {
                 break;
             }
             // Within a queue the front is the oldest, so the oldest of all is the front of its queue.
+            let key = self.queues[slot.queue as usize].key;
             self.pop(slot.queue);
-            dropped(slot.group, slot.port);
+            dropped(&key, slot.port);
         }
         before - self.len()
     }
@@ -303,7 +358,8 @@ impl HoldPool {
         };
         let hash = self.hash(&key);
         self.queues[queue as usize] =
-            Queue { key, hash, front: NONE, back: NONE, count: 0, asked_at_ns: now_ns };
+            Queue { key, hash, front: NONE, back: NONE, count: 0, asked_at_ns: now_ns, asked: Asked::Nobody };
+        self.of_role[key.role as usize] += 1;
         self.queue_index.insert(hash, queue);
         self.arrivals.push_back(queue);
         self.asked.push_back(queue);
@@ -316,7 +372,9 @@ impl HoldPool {
         }
         self.arrivals.remove(queue);
         self.asked.remove(queue);
-        self.queue_index.remove(self.queues[queue as usize].hash, queue);
+        let Queue { hash, key, .. } = self.queues[queue as usize];
+        self.of_role[key.role as usize] -= 1;
+        self.queue_index.remove(hash, queue);
         self.free_queues.push(queue);
     }
 
@@ -332,16 +390,21 @@ impl HoldPool {
 
     /// Frees the front of an open queue, and the queue with its last packet.
     fn pop(&mut self, queue: u32) {
+        let front = self.take_front(queue);
+        self.ages.remove(front);
+        self.free_slots.push(front);
+        self.give_share_back(self.slots[front as usize].group);
+    }
+
+    /// Unlinks the front of an open queue, which closes with its last packet.
+    fn take_front(&mut self, queue: u32) -> u32 {
         let entry = &mut self.queues[queue as usize];
         let front = entry.front;
-        let slot = self.slots[front as usize];
-        entry.front = slot.behind;
+        entry.front = self.slots[front as usize].behind;
         entry.count -= 1;
         if entry.count == 0 {
             self.close_queue(queue);
         }
-        self.ages.remove(front);
-        self.free_slots.push(front);
-        self.give_share_back(slot.group);
+        front
     }
 }

@@ -3,7 +3,7 @@
 use crate::tables::Tag;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use sterna_shm::{Group, Settings};
-use sterna_wire::{Family, Mac, addr_bytes};
+use sterna_wire::{Family, Iid, Mac, Prefix, addr_bytes};
 
 /// Which side of the gateway a port is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,44 @@ pub struct Layout {
     iids: Vec<(u32, u16)>,
     rlocs_v4: Vec<[u8; 16]>,
     rlocs_v6: Vec<[u8; 16]>,
+    /// Where agents may come and go: sorted and disjoint.
+    dynamic: Vec<Range>,
     /// Gateway-wide knobs.
     pub settings: Settings,
+}
+
+/// A range of EIDs of a group, first and last address as [`addr_bytes`].
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    iid: u32,
+    family: Family,
+    first: [u8; 16],
+    last: [u8; 16],
+}
+
+impl Range {
+    fn of(iid: Iid, prefix: Prefix) -> Range {
+        let family = Family::of(prefix.addr());
+        let (first, last) = (addr_bytes(prefix.addr()), addr_bytes(last_address(prefix)));
+        Range { iid: iid.get(), family, first, last }
+    }
+
+    fn start(&self) -> (u32, Family, [u8; 16]) {
+        (self.iid, self.family, self.first)
+    }
+
+    fn holds(&self, iid: u32, family: Family, address: &[u8; 16]) -> bool {
+        (self.iid, self.family) == (iid, family) && (self.first..=self.last).contains(address)
+    }
+}
+
+/// The last address of a prefix.
+pub fn last_address(prefix: Prefix) -> IpAddr {
+    let len = u32::from(prefix.len());
+    match prefix.addr() {
+        IpAddr::V4(a) => IpAddr::V4((a.to_bits() | u32::MAX.checked_shr(len).unwrap_or(0)).into()),
+        IpAddr::V6(a) => IpAddr::V6((a.to_bits() | u128::MAX.checked_shr(len).unwrap_or(0)).into()),
+    }
 }
 
 /// What holds before the control plane spoke.
@@ -50,6 +86,15 @@ pub const DEFAULT_SETTINGS: Settings = Settings {
     smallest_underlay_mtu: 1500,
     outer_df: true,
 };
+
+/// A place where hosts are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Eid-side port.
+    pub port: u16,
+    /// VLAN, 0 for untagged.
+    pub vlan: Tag,
+}
 
 /// The VLAN of a group as a table tag.
 pub fn tag_of(group: &Group) -> Tag {
@@ -74,8 +119,26 @@ impl Layout {
             iids,
             rlocs_v4: of(Family::V4),
             rlocs_v6: of(Family::V6),
+            dynamic: Vec::new(),
             settings,
         }
+    }
+
+    /// The same with these ranges of dynamic EIDs.
+    pub fn with_dynamic(mut self, ranges: impl Iterator<Item = (Iid, Prefix)>) -> Layout {
+        let mut all: Vec<Range> = ranges.map(|(iid, prefix)| Range::of(iid, prefix)).collect();
+        // By start, and of two that start together the longer range first: then what lies in another follows it.
+        all.sort_unstable_by_key(|range| (range.start(), std::cmp::Reverse(range.last)));
+        all.dedup_by(|inside, outside| outside.holds(inside.iid, inside.family, &inside.first));
+        self.dynamic = all;
+        self
+    }
+
+    /// Whether agents may come and go at an address (as [`addr_bytes`]) of a group.
+    pub fn is_dynamic(&self, iid: u32, family: Family, address: &[u8; 16]) -> bool {
+        let behind = self.dynamic.partition_point(|range| range.start() <= (iid, family, *address));
+        // Ranges of prefixes are disjoint or nested, and nested ones are gone: only the last before it can hold it.
+        behind.checked_sub(1).is_some_and(|at| self.dynamic[at].holds(iid, family, address))
     }
 
     /// A port's row.
@@ -165,7 +228,7 @@ pub fn link_local(mac: Mac) -> Ipv6Addr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sterna_wire::{Iid, VlanId};
+    use sterna_wire::VlanId;
 
     fn group(iid: u32, port: u16, vlan: Option<u16>) -> Group {
         Group {
@@ -175,7 +238,6 @@ mod tests {
             mac: Mac([2, 0, 0, 0, 0, 1]),
             gateway_v4: Some((Ipv4Addr::new(10, 1, 0, 1), 16)),
             gateway_v6: Some(("fd00::1".parse().unwrap(), 64)),
-            dynamic: false,
             proxy_arp: true,
         }
     }
@@ -191,6 +253,33 @@ mod tests {
         assert!(layout.group_of(201).is_none());
         assert!(layout.is_own_rloc(Family::V4, &addr_bytes("192.0.2.1".parse().unwrap())));
         assert!(!layout.is_own_rloc(Family::V6, &addr_bytes("192.0.2.1".parse().unwrap())));
+    }
+
+    #[test]
+    fn dynamic_ranges_may_nest_and_touch() {
+        let range = |iid, prefix: &str| (Iid::new(iid).unwrap(), prefix.parse().unwrap());
+        let ranges = [
+            range(100, "10.1.128.0/17"),
+            range(100, "10.1.0.0/24"),
+            range(100, "10.1.0.0/16"),
+            range(100, "10.2.0.0/16"),
+            range(100, "fd00::/64"),
+            range(200, "10.9.9.9/32"),
+            range(300, "0.0.0.0/0"),
+        ];
+        let layout = Layout::new(vec![], vec![], &[], DEFAULT_SETTINGS).with_dynamic(ranges.into_iter());
+        let is_dynamic = |iid, address: &str| {
+            let address: IpAddr = address.parse().unwrap();
+            layout.is_dynamic(iid, Family::of(address), &addr_bytes(address))
+        };
+        for address in ["10.1.0.0", "10.1.0.255", "10.1.1.0", "10.1.255.255", "10.2.3.4", "fd00::9"] {
+            assert!(is_dynamic(100, address), "{address}");
+        }
+        for address in ["10.0.255.255", "10.3.0.0", "10.9.9.9", "fd00:0:0:1::", "a01::"] {
+            assert!(!is_dynamic(100, address), "{address}");
+        }
+        assert!(is_dynamic(200, "10.9.9.9") && !is_dynamic(200, "10.9.9.10") && !is_dynamic(199, "10.9.9.9"));
+        assert!(is_dynamic(300, "255.255.255.255") && !is_dynamic(300, "::"));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub mod counters;
 pub mod verdict;
 
 pub mod layout;
+pub mod marks;
+pub mod relays;
 pub mod tables;
 
 pub mod decap;
@@ -31,8 +33,11 @@ pub mod step;
 mod eid_side;
 pub mod emit;
 mod refuse;
+mod relay;
 mod rloc_side;
+mod source_check;
 
+pub mod convicts;
 pub mod fragment;
 pub mod hold;
 pub mod icmp;
@@ -45,7 +50,11 @@ pub mod state;
 
 pub mod apply;
 pub mod attached;
+pub mod checks;
+pub mod known;
+mod mobility;
 pub mod rows;
+pub mod usage;
 
 pub mod conductor;
 mod fuzz_body;

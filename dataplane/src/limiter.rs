@@ -1,4 +1,5 @@
-//! How many ICMP errors we may send: one a second per (source, destination), and so many in all.
+//! How many ICMP errors we may send: one a second per (source, destination), and so many in all. Questions and
+//! reports about one host are limited in the same way.
 //!
 //! RFC 1812 section 4.3.2.8 and RFC 4443 section 2.4 (f) ask for a limit.
 //! The limit per pair keeps one flow from being answered packet by packet; the limit in all keeps a scan
@@ -20,6 +21,8 @@ const BURST_SHARE: u32 = 10;
 pub struct PairLimiter {
     /// When this place may be answered again, in nanoseconds; its number is a power of two.
     not_before_ns: Box<[u64]>,
+    /// Nanoseconds between two errors for one pair.
+    interval_ns: u64,
     /// Nanoseconds that one error costs.
     cost_ns: u64,
     /// Nanoseconds the bucket may be behind: its depth.
@@ -34,6 +37,11 @@ impl PairLimiter {
         Self::with_rate(entries, DEFAULT_PER_SECOND)
     }
 
+    /// The same with another time between two for one pair, ns.
+    pub fn every(interval_ns: u64, entries: usize) -> PairLimiter {
+        PairLimiter { interval_ns, ..Self::new(entries) }
+    }
+
     /// A limiter with this many places and errors a second in all; a rate of zero allows nothing.
     pub fn with_rate(entries: usize, per_second: u32) -> PairLimiter {
         let cost_ns = 1_000_000_000u64.checked_div(per_second.into()).unwrap_or(u64::MAX);
@@ -41,6 +49,7 @@ impl PairLimiter {
         let burst = u64::from((per_second / BURST_SHARE).max(1)).min(u64::from(per_second));
         PairLimiter {
             not_before_ns: vec![0; entries.max(1).next_power_of_two()].into_boxed_slice(),
+            interval_ns: PAIR_INTERVAL_NS,
             cost_ns,
             depth_ns: cost_ns * burst,
             full_at_ns: 0,
@@ -57,7 +66,7 @@ impl PairLimiter {
         if now_ns < self.not_before_ns[place] || full_at_ns - now_ns > self.depth_ns {
             return false;
         }
-        self.not_before_ns[place] = now_ns.saturating_add(PAIR_INTERVAL_NS);
+        self.not_before_ns[place] = now_ns.saturating_add(self.interval_ns);
         self.full_at_ns = full_at_ns;
         true
     }
@@ -100,6 +109,12 @@ mod test {
         assert!(limiter.allow(2, SECOND / 10), "the pair that the bucket refused is not marked");
         assert!(!limiter.allow(2, SECOND / 5), "the pair that was answered is");
         assert!(limiter.allow(3, SECOND / 5));
+    }
+
+    #[test]
+    fn another_interval() {
+        let mut limiter = PairLimiter::every(SECOND / 2, 1024);
+        assert!(limiter.allow(1, 0) && !limiter.allow(1, SECOND / 2 - 1) && limiter.allow(1, SECOND / 2));
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Step<'_, '_> {
         if inner.len > way.mtu() {
             return Err(Stop::Drop(DropReason::TooBig));
         }
-        let rewrite = Rewrite { ttl: inner.ttl, tos: inner.tos, mss_mtu: None };
+        let rewrite = Rewrite { ttl: inner.ttl, tos: inner.tos, mss_mtu: None, relays: 0 };
         let port = self.emit(&way, group.iid.get(), &inner, packet, &rewrite).map_err(Stop::Drop)?;
         self.state.tally(port).add(Basic::Made, 1);
         Ok(())
@@ -154,7 +154,7 @@ impl Step<'_, '_> {
 }
 
 /// The type of an ICMP message that starts here; `None` for anything else.
-fn icmp_type(inner: &Inner, packet: &[u8]) -> Option<u8> {
+pub(crate) fn icmp_type(inner: &Inner, packet: &[u8]) -> Option<u8> {
     let (protocol, at) = match inner.family {
         Family::V4 => (ICMP, usize::from(packet.first()? & 0x0f) * 4),
         Family::V6 => (ICMPV6, 40),

@@ -2,14 +2,14 @@
 //! when their time is over.
 
 use crate::counters::Basic;
-use crate::hold::HoldKey;
+use crate::hold::{HoldKey, Role};
 use crate::state::WorkerState;
 use crate::step::{Step, Verdicts, step_packets};
 use crate::tables::View;
 use crate::verdict::DropReason;
 
 /// A question is repeated after this long (design section 5: every 500 ms).
-const REPEAT_NS: u64 = 500_000_000;
+pub(crate) const REPEAT_NS: u64 = 500_000_000;
 /// Keys looked at per turn: bounds the time between two bursts.
 const KEYS_PER_TURN: usize = 64;
 /// Packets released per key before the next key has its turn.
@@ -48,24 +48,24 @@ pub fn release_held(view: &View<'_>, state: &mut WorkerState) -> bool {
 /// Steps the oldest packet of a key again; true when it left the queue.
 fn step_front(view: &View<'_>, state: &mut WorkerState, key: &HoldKey) -> bool {
     let mut copy = std::mem::take(&mut state.held_copy);
-    let Some((port, len)) = state.hold.front(key).map(|(port, bytes)| {
+    let Some((port, since_ns)) = state.hold.front(key).map(|front| {
         copy.clear();
-        copy.extend_from_slice(bytes);
-        (port, bytes.len())
+        copy.extend_from_slice(front.frame);
+        (front.port, front.held_at_ns)
     }) else {
         state.held_copy = copy;
         return false;
     };
-    state.replay = Some(*key);
-    state.replay_stays = false;
+    (state.replay, state.replay_since_ns) = (Some(*key), since_ns);
+    (state.replay_stays, state.replay_moved) = (false, false);
     let mut verdicts = Verdicts::new();
-    step_packets(view, state, port, &[&copy[..len]], &mut verdicts);
+    step_packets(view, state, port, &[&copy], &mut verdicts);
     state.replay = None;
     state.held_copy = copy;
-    if state.replay_stays {
-        return false;
+    if state.replay_stays || state.replay_moved {
+        return state.replay_moved;
     }
-    // Sent, dropped, or queued under another key (which counted it again).
+    // Sent or dropped.
     state.hold.pop_front(key);
     state.tally(port).add(Basic::Held, -1);
     debug_assert!(!verdicts.is_empty());
@@ -75,12 +75,21 @@ fn step_front(view: &View<'_>, state: &mut WorkerState, key: &HoldKey) -> bool {
 fn expire(state: &mut WorkerState) {
     let mut tallies = std::mem::take(&mut state.tallies);
     let (now_ns, age) = (state.now_ns, state.hold_ns);
-    state.hold.expire(now_ns, age, |_, port| {
+    state.hold.expire(now_ns, age, |key, port| {
         let at = if usize::from(port) < tallies.len() { usize::from(port) } else { 0 };
-        tallies[at].add(DropReason::HoldExpired, 1);
+        tallies[at].add(in_vain(key.role), 1);
         tallies[at].add(Basic::Held, -1);
     });
     state.tallies = tallies;
+}
+
+/// Why a packet that waited in vain is dropped.
+fn in_vain(role: Role) -> DropReason {
+    match role {
+        Role::Moved | Role::Relay => DropReason::RlocSpoof,
+        Role::Attach => DropReason::AttachExpired,
+        Role::Destination | Role::Source | Role::Back => DropReason::HoldExpired,
+    }
 }
 
 /// Repeats questions, some per turn; those that were due and had no turn yet keep their place in `due`.

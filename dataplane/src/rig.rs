@@ -3,14 +3,15 @@
 
 use crate::apply::{Applier, Fault, SteeringChange, TableLimits, build_tables};
 use crate::counters::catalogue;
+use crate::known::{Dump, Filled};
 use crate::layout::{PortRow, Side};
 use crate::state::{UPLINK, Uplink, WorkerLimits, WorkerState};
+use crate::usage::Usage;
 use crate::worker::{Idle, Shared, Worker, WorkerParts};
 use anyhow::{Context, Result};
 use crossbeam_queue::ArrayQueue;
-use rustix::event::{EventfdFlags, eventfd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use sterna_shm::{Balance, Counters, CountersView, Event, ScopeName, Update, balance};
 use sterna_xsk::{MemoryOptions, Port, Wire, memory_port};
 
@@ -69,6 +70,7 @@ pub struct Rig {
     shared: Arc<Shared>,
     counters: CountersView,
     _region: Counters,
+    usage: Usage,
     now_ns: u64,
 }
 
@@ -85,13 +87,7 @@ impl Rig {
         let region = Counters::create(&catalogue(), &scopes)?;
         let counters = CountersView::open(region.file()?)?;
         let blocks = (0..scopes.len()).map(|at| region.block(at)).collect::<Option<_>>();
-        let shared = Arc::new(Shared {
-            stop: AtomicBool::new(false),
-            tables_version: AtomicU64::new(0),
-            events_lost: AtomicU64::new(0),
-            updates_refused: AtomicU64::new(0),
-            conductor: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-        });
+        let shared = Arc::new(Shared::new()?);
         let uplink: Uplink = Arc::new(ArrayQueue::new(UPLINK));
         let limits =
             WorkerLimits { hold_packets: options.hold_packets, hold_ns: options.hold_ns, frame_bytes: 2048 };
@@ -103,9 +99,19 @@ impl Rig {
             tables,
             idle: Idle::Spin,
             shared: Arc::clone(&shared),
-            counts_shared: true,
+            is_first: true,
         });
-        Ok(Rig { applier, worker, wires, uplink, shared, counters, _region: region, now_ns: 1_000_000_000 })
+        Ok(Rig {
+            applier,
+            worker,
+            wires,
+            uplink,
+            shared,
+            counters,
+            _region: region,
+            usage: Usage::default(),
+            now_ns: 1_000_000_000,
+        })
     }
 
     /// Starts a channel session, as a control plane that connects does.
@@ -113,9 +119,24 @@ impl Rig {
         self.applier.begin_session();
     }
 
+    /// What a control plane that connects now is told first.
+    pub fn known(&self) -> Vec<Event> {
+        let (mut dump, mut known) = (Dump::default(), Vec::new());
+        while dump.fill(&self.applier) != Filled::Ended {
+            known.extend(dump.ready().drain(..));
+        }
+        known
+    }
+
+    /// Every agent that is known to be here, as a control plane that connects is told.
+    pub fn agents(&self) -> Vec<Event> {
+        self.applier.agents().filter_map(|(iid, eid)| self.applier.agent_event(iid, eid)).collect()
+    }
+
     /// Applies updates as one batch; gives the events that answer them and what the XDP program would be told.
     pub fn apply(&mut self, updates: &[Update]) -> Result<(Vec<Event>, Vec<SteeringChange>), Fault> {
         let mut events = Vec::new();
+        self.applier.set_time(self.now_ns);
         for update in updates {
             events.extend(self.applier.apply(update)?);
         }
@@ -143,6 +164,11 @@ impl Rig {
             self.now_ns += 2_000_000;
             let busy = self.worker.turn_at(self.now_ns);
             let mut learned = false;
+            self.applier.set_time(self.now_ns);
+            let due = self.applier.due_checks();
+            self.shared.ask(due.asks);
+            events.extend(due.gone);
+            self.usage.look(&self.applier, self.now_ns, |event| events.push(event));
             while let Some(seen) = self.uplink.pop() {
                 learned = true;
                 events.extend(self.applier.learn(&seen));
@@ -151,7 +177,7 @@ impl Rig {
                 self.applier.flush();
                 self.shared.tables_version.fetch_add(1, Ordering::Release);
             }
-            if !busy && !learned {
+            if !busy && !learned && self.shared.asks.is_empty() {
                 return events;
             }
         }

@@ -27,6 +27,15 @@ pub(crate) enum Stop {
     },
     /// The kernel resolves the underlay's next hop.
     NextHop,
+    /// The entry says so, or others wait already.
+    Wait,
+    /// The source is to be admitted here: tell the control plane.
+    Attach {
+        /// Its Ethernet address.
+        mac: Mac,
+    },
+    /// The source's entry speaks against it, but it may have moved: ask the control plane.
+    Moved,
     /// Never.
     Drop(DropReason),
 }
@@ -41,28 +50,40 @@ pub(crate) fn route<'v>(
     inner: &Inner,
 ) -> Result<Way<'v>, Stop> {
     match body {
-        Some(EidBody::Remote { set }) => tunnel(step, view, set, inner.flow),
+        Some(EidBody::Remote { set } | EidBody::Away { set }) => tunnel(step, view, set, inner.flow),
+        Some(EidBody::Hold) => Err(Stop::Wait),
         Some(local) => to_host(view, group, local, inner),
         None => Err(Stop::Miss),
     }
 }
 
+/// The way by a set, for a packet of `flow`.
 #[inline]
-fn tunnel<'v>(step: &mut Step<'_, '_>, view: &'v View<'_>, set_id: u32, flow: u32) -> Result<Way<'v>, Stop> {
+pub(crate) fn tunnel<'v>(
+    step: &mut Step<'_, '_>,
+    view: &'v View<'_>,
+    set_id: u32,
+    flow: u32,
+) -> Result<Way<'v>, Stop> {
     let gone = Stop::Drop(DropReason::NoLocator);
     let set = view.set(set_id).ok_or(gone)?;
     let now_ns = step.state.now_ns;
     let picked = locator::pick(set, set_id, flow, &mut step.state.flows, now_ns).ok_or(gone)?;
-    let row = set.locators().get(picked).and_then(|l| view.adjacency(l.adjacency)).ok_or(gone)?;
+    let adjacency = set.locators().get(picked).ok_or(gone)?.adjacency;
+    let row = view.adjacency(adjacency).ok_or(gone)?;
     let hop = view.hop(row.next_hop).ok_or(gone)?;
     match hop.destination {
-        Some(_) => Ok(Way::Tunnel { row, hop, payload_mtu: set.payload_mtu }),
+        Some(_) => {
+            view.marks.sent.set(adjacency);
+            Ok(Way::Tunnel { row, hop, payload_mtu: set.payload_mtu })
+        }
         None => Err(Stop::NextHop),
     }
 }
 
 /// The way to a host of this site. Fails closed: an entry on another group's attachment is no way.
-#[inline]
+// Always: as a call it costs every packet out of the tunnel fifty instructions for an answer that fits registers.
+#[inline(always)]
 pub(crate) fn to_host<'v>(
     view: &View<'_>,
     group: &Group,
@@ -70,17 +91,18 @@ pub(crate) fn to_host<'v>(
     inner: &Inner,
 ) -> Result<Way<'v>, Stop> {
     match body {
-        EidBody::Agent { port, vlan, mac } => host(view, group, port, vlan, mac),
+        EidBody::Agent { port, vlan, mac, .. } => host(view, group, port, vlan, mac),
         EidBody::Served { port, vlan, via: None } => {
             Err(Stop::Neighbor { port, vlan, target: addr_from_bytes(inner.family, &inner.destination) })
         }
         EidBody::Served { port, vlan, via: Some(router) } => match view.longest(group.iid.get(), router) {
-            Some(EidBody::Agent { port, vlan, mac }) => host(view, group, port, vlan, mac),
+            Some(EidBody::Agent { port, vlan, mac, .. }) => host(view, group, port, vlan, mac),
             _ => Err(Stop::Neighbor { port, vlan, target: router }),
         },
         EidBody::Negative { native: false } => Err(Stop::Drop(DropReason::Negative)),
         EidBody::Negative { native: true } => Err(Stop::Drop(DropReason::NativeUnsupported)),
-        EidBody::Remote { .. } => Err(Stop::Drop(DropReason::DstNotLocal)),
+        EidBody::Hold => Err(Stop::Wait),
+        EidBody::Remote { .. } | EidBody::Away { .. } => Err(Stop::Drop(DropReason::DstNotLocal)),
     }
 }
 

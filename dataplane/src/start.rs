@@ -10,12 +10,11 @@ use crate::tables::Tables;
 use crate::worker::{Idle, Shared, Worker, WorkerParts};
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_queue::ArrayQueue;
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::BorrowedFd;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use sterna_config::{Config, Polling};
 use sterna_shm::{Counters, Listener, PortDesc, ScopeName};
@@ -77,13 +76,7 @@ pub fn run(config: &Config, run_dir: &Path, stop: BorrowedFd<'_>) -> Result<()> 
     let rows = config.ports.iter().zip(&interfaces).map(|(port, i)| port_row(port, i)).collect();
     let (applier, tables) = build_tables(&table_limits(config), rows);
     let counters = Counters::create(&catalogue(), &scopes(config, queues.len()))?;
-    let shared = Arc::new(Shared {
-        stop: AtomicBool::new(false),
-        tables_version: AtomicU64::new(0),
-        events_lost: AtomicU64::new(0),
-        updates_refused: AtomicU64::new(0),
-        conductor: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-    });
+    let shared = Arc::new(Shared::new()?);
     let uplink = Arc::new(ArrayQueue::new(UPLINK));
     let threads = spawn_workers(config, queues, &tables, &counters, &shared, &uplink)?;
     let parts = ConductorParts {
@@ -173,7 +166,7 @@ fn spawn_workers(
             state: WorkerState::new(ports, &limits, Arc::clone(uplink)),
             idle: idle(config.dataplane.polling),
             shared: Arc::clone(shared),
-            counts_shared: at == 0,
+            is_first: at == 0,
         };
         let core = core_affinity::CoreId { id: *core };
         let thread = std::thread::Builder::new().name(format!("worker-{at}")).spawn(move || {

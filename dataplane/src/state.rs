@@ -1,13 +1,17 @@
 //! What one worker owns: transmit frames, the hold pool, pinned flows, limits, counts.
 
+use crate::convicts::Convicts;
 use crate::counters::Tally;
 use crate::flow::FlowTable;
 use crate::hold::{HoldKey, HoldPool};
+use crate::layout::Attachment;
 use crate::limiter::PairLimiter;
+use crate::release::REPEAT_NS;
 use crate::tables::Tag;
 use crossbeam_queue::ArrayQueue;
 use std::net::IpAddr;
 use std::sync::Arc;
+use sterna_shm::AttachProof;
 use sterna_wire::Mac;
 use sterna_xsk::{BURST, Frame};
 
@@ -37,6 +41,39 @@ pub enum Upward {
         source: bool,
         /// Port of the packet.
         port: u16,
+    },
+    /// A host spoke that is perhaps being asked for.
+    Seen {
+        /// Group.
+        iid: u32,
+        /// The host's address.
+        eid: IpAddr,
+        /// Its Ethernet address.
+        mac: Mac,
+        /// Where.
+        at: Attachment,
+    },
+    /// A host spoke where agents may come, and is not installed so.
+    Attach {
+        /// Group.
+        iid: u32,
+        /// The host's address.
+        eid: IpAddr,
+        /// Its Ethernet address.
+        mac: Mac,
+        /// Where.
+        at: Attachment,
+        /// What it spoke.
+        proof: AttachProof,
+    },
+    /// A site sent what is for an agent that left.
+    Stray {
+        /// Group.
+        iid: u32,
+        /// The agent.
+        eid: IpAddr,
+        /// The outer source.
+        from: IpAddr,
     },
 }
 
@@ -89,6 +126,14 @@ pub struct WorkerState {
     pub icmp: PairLimiter,
     /// At most one ARP request or neighbour solicitation per second and neighbour.
     pub solicit: PairLimiter,
+    /// At most two attach events per second and host.
+    pub attach: PairLimiter,
+    /// At most one question per second and source that may have moved.
+    pub moved: PairLimiter,
+    /// Sources that were shown to be forged.
+    pub convicts: Convicts,
+    /// At most one event per second, moved agent and site that still sends here.
+    pub strays: PairLimiter,
     /// Events for the conductor.
     pub uplink: Uplink,
     /// Whether anything was put into `uplink` since the flag was cleared.
@@ -97,7 +142,13 @@ pub struct WorkerState {
     pub now_ns: u64,
     /// The held packet's key while one is stepped again, and whether it stays where it is.
     pub(crate) replay: Option<HoldKey>,
+    /// Since when it has been waiting, monotonic ns.
+    pub(crate) replay_since_ns: u64,
     pub(crate) replay_stays: bool,
+    /// It waits for something else now.
+    pub(crate) replay_moved: bool,
+    /// Counts bursts, to choose the packet whose entry is marked as used.
+    pub(crate) sampled: u32,
     /// Questions about held packets that are to be repeated, with the port to count them on.
     pub(crate) due: Vec<(HoldKey, u16)>,
     /// Identification of outer IPv4 headers that may be fragmented.
@@ -123,11 +174,18 @@ impl WorkerState {
             flows: FlowTable::new(),
             icmp: PairLimiter::new(16384),
             solicit: PairLimiter::new(16384),
+            attach: PairLimiter::every(REPEAT_NS, 16384),
+            moved: PairLimiter::new(16384),
+            convicts: Convicts::new(),
+            strays: PairLimiter::new(16384),
             uplink,
             uplink_rung: false,
             now_ns: 0,
             replay: None,
+            replay_since_ns: 0,
             replay_stays: false,
+            replay_moved: false,
+            sampled: 0,
             due: Vec::with_capacity(limits.hold_packets),
             identification: 0,
             // Two fragments, or one echo reply.

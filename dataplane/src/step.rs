@@ -6,16 +6,17 @@
 //! decide and rewrite packet by packet. A single packet is a burst of one.
 
 use crate::counters::Basic;
-use crate::hold::{HoldKey, Role};
-use crate::layout::{Layout, Side};
+use crate::hold::{Asked, Held, HoldKey, Role};
+use crate::layout::{Attachment, Layout, Side, tag_of};
 use crate::route::Stop;
 use crate::state::{Upward, WorkerState};
 use crate::tables::{View, question};
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
-use sterna_shm::Group;
+use std::net::IpAddr;
+use sterna_shm::{AttachProof, Group};
 use sterna_table::{Found, Question};
-use sterna_wire::{Family, addr_from_bytes};
+use sterna_wire::{Family, Mac, addr_bytes, addr_from_bytes};
 use sterna_xsk::{BURST, Frame};
 
 use crate::tables::EidValue;
@@ -103,48 +104,101 @@ impl Step<'_, '_> {
     pub(crate) fn hold(&mut self, key: HoldKey, stop: Stop, group: &Group, packet: &[u8]) -> Verdict {
         if self.state.replay == Some(key) {
             self.state.replay_stays = true;
+            self.ask_once(&key, stop, group);
             return Verdict::Held;
         }
-        let now_ns = self.state.now_ns;
-        let held = self.state.hold.hold(key, group.iid.get(), self.ingress, packet, now_ns);
-        let ingress = self.ingress;
-        let Ok(held) = held else {
-            // No room to wait, but the question can be asked all the same, so that later packets find an answer.
-            if self.may_ask_unheld(&key) {
-                self.ask(&key, stop, group, ingress);
+        match self.enqueue(key, group, packet) {
+            Some(Held::First) => {
+                self.ask_once(&key, stop, group);
+                Verdict::Held
             }
-            return Verdict::Drop(DropReason::HoldFull);
-        };
+            Some(Held::Queued) => Verdict::Held,
+            None => {
+                // No room to wait, but the question can be asked all the same, so that later packets find an answer.
+                if self.may_ask_unheld(&key) {
+                    self.ask(&key, stop, group, self.ingress);
+                }
+                Verdict::Drop(without_room(key.role))
+            }
+        }
+    }
+
+    /// Puts a packet behind those that wait for the same key: one that comes in is copied, one that waited for
+    /// something else moves. `None` when there is no room.
+    #[cold]
+    pub(crate) fn enqueue(&mut self, key: HoldKey, group: &Group, packet: &[u8]) -> Option<Held> {
+        let now_ns = self.state.now_ns;
+        if let Some(from) = self.state.replay {
+            let held = self.state.hold.transfer(&from, key, now_ns).ok()?;
+            self.state.replay_moved = true;
+            return Some(held);
+        }
+        // Whose source is not proved yet must not take the room of those whose is.
+        let share = group.iid.get() | if key.role.is_proven() { 0 } else { SUSPECTS };
+        let held = self.state.hold.hold(key, share, self.ingress, packet, now_ns).ok()?;
+        let ingress = self.ingress;
         let tally = self.state.tally(ingress);
         tally.add(Basic::Held, 1);
         tally.add(Basic::HeldTotal, 1);
-        if held == crate::hold::Held::First {
-            self.ask(&key, stop, group, ingress);
+        Some(held)
+    }
+
+    /// Asks, unless the same was asked for this key already: repetitions have their own pace.
+    fn ask_once(&mut self, key: &HoldKey, stop: Stop, group: &Group) {
+        let question = match stop {
+            Stop::Miss | Stop::Moved => Asked::Mapping,
+            Stop::Neighbor { .. } => Asked::Host,
+            Stop::Attach { .. } => Asked::Admission,
+            Stop::NextHop | Stop::Wait | Stop::Drop(_) => Asked::Nobody,
+        };
+        let now_ns = self.state.now_ns;
+        if self.state.hold.asks_anew(key, question, now_ns) {
+            self.ask(key, stop, group, self.ingress);
         }
-        Verdict::Held
     }
 
     /// Whether to ask for a key that nothing could be held for: at most once a second, within a bound for all.
     fn may_ask_unheld(&mut self, key: &HoldKey) -> bool {
-        let selector = u64::from(key.iid) << 8 | key.role as u64;
-        let hash = crate::flow::hash(&key.addr, &[0; 16], selector);
         let now_ns = self.state.now_ns;
-        !self.state.hold.is_waiting(key) && self.state.solicit.allow(u64::from(hash), now_ns)
+        !self.state.hold.is_waiting(key) && self.state.solicit.allow(pair_of(key), now_ns)
     }
 
-    /// Asks whoever knows the answer that a held packet waits for.
+    /// Asks whoever knows the answer that a held packet waits for. `port` is where the packet came in.
     #[cold]
     pub(crate) fn ask(&mut self, key: &HoldKey, stop: Stop, group: &Group, port: u16) {
+        let eid = addr_from_bytes(key.family, &key.addr);
         match stop {
-            Stop::Miss => {
-                let eid = addr_from_bytes(key.family, &key.addr);
-                let source = key.role == Role::Source;
-                self.state.tally(port).add(Basic::Misses, 1);
-                self.report(Upward::Miss { iid: key.iid, eid, source, port });
+            Stop::Miss => self.miss(key, eid, port),
+            Stop::Moved => {
+                let now_ns = self.state.now_ns;
+                if self.state.moved.allow(pair_of(key), now_ns) {
+                    self.miss(key, eid, port);
+                }
             }
             Stop::Neighbor { port, vlan, target } => self.solicit(group, port, vlan, target),
-            // The control plane watches the underlay and resolves by itself.
-            Stop::NextHop | Stop::Drop(_) => {}
+            Stop::Attach { mac } => {
+                let at = Attachment { port, vlan: tag_of(group) };
+                self.claim(group, eid, mac, at, AttachProof::Data);
+            }
+            // The control plane watches the underlay, and knows what it told to wait.
+            Stop::NextHop | Stop::Wait | Stop::Drop(_) => {}
+        }
+    }
+
+    fn miss(&mut self, key: &HoldKey, eid: IpAddr, port: u16) {
+        let source = matches!(key.role, Role::Source | Role::Moved);
+        self.state.tally(port).add(Basic::Misses, 1);
+        self.report(Upward::Miss { iid: key.iid, eid, source, port });
+    }
+
+    /// Tells the control plane of a host that spoke where agents may come, at a bounded rate.
+    pub(crate) fn claim(&mut self, group: &Group, eid: IpAddr, mac: Mac, at: Attachment, proof: AttachProof) {
+        let iid = group.iid.get();
+        let key = hold_key(iid, Family::of(eid), &addr_bytes(eid), Role::Attach);
+        let now_ns = self.state.now_ns;
+        if self.state.attach.allow(pair_of(&key), now_ns) {
+            self.state.tally(at.port).add(Basic::Attaches, 1);
+            self.report(Upward::Attach { iid, eid, mac, at, proof });
         }
     }
 
@@ -158,11 +212,36 @@ impl Step<'_, '_> {
         }
     }
 
+    /// The packet of a burst of so many that stands for it where one in a burst is enough: each place in turn.
+    #[inline]
+    pub(crate) fn sample(&mut self, packets: usize) -> Option<usize> {
+        self.state.sampled = self.state.sampled.wrapping_add(1);
+        (self.state.sampled as usize).checked_rem(packets)
+    }
+
     /// Whether packets wait for this key, so that a later one must queue behind them.
     #[inline]
     pub(crate) fn must_queue(&self, key: &HoldKey) -> bool {
         !self.state.hold.is_empty() && self.state.replay != Some(*key) && self.state.hold.is_waiting(key)
     }
+}
+
+/// The group of those whose source is not proved yet, in the hold pool: instance-IDs have 24 bits.
+const SUSPECTS: u32 = 1 << 31;
+
+/// Why a packet that should have waited is dropped: for a suspect, what it is suspected of.
+fn without_room(role: Role) -> DropReason {
+    match role {
+        Role::Moved | Role::Relay => DropReason::RlocSpoof,
+        Role::Attach => DropReason::SrcNotLocal,
+        Role::Destination | Role::Source | Role::Back => DropReason::HoldFull,
+    }
+}
+
+/// What a key counts as where questions are limited.
+fn pair_of(key: &HoldKey) -> u64 {
+    let selector = u64::from(key.iid) << 16 | (key.family as u64) << 8 | key.role as u64;
+    u64::from(crate::flow::hash(&key.addr, &[0; 16], selector))
 }
 
 /// The key under which packets wait for an address.

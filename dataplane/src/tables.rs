@@ -4,7 +4,10 @@
 //! ([`SetRow`]), an adjacency ([`AdjacencyRow`], the prebuilt outer header) and a next hop ([`HopRow`]).
 //! Rows are immutable; the conductor replaces them and the readers enter once per burst.
 
+use crate::checks::Checking;
 use crate::layout::Layout;
+use crate::marks::Marks;
+use crate::relays::Relays;
 use std::net::IpAddr;
 use std::sync::Arc;
 use sterna_shm::MAX_LOCATORS;
@@ -45,7 +48,39 @@ pub enum EidBody {
         vlan: Tag,
         /// The host's address on that port.
         mac: Mac,
+        /// The control plane said so; otherwise the host itself did, by ARP or neighbour discovery.
+        given: bool,
     },
+    /// A host that left for the locators of a set.
+    Away {
+        /// Set row.
+        set: u32,
+    },
+    /// A host that is about to leave: its packets wait.
+    Hold,
+}
+
+impl EidBody {
+    /// The set that packets are sent by, and that the entry's own packets may come from.
+    #[inline]
+    pub fn set(&self) -> Option<u32> {
+        match *self {
+            EidBody::Remote { set } | EidBody::Away { set } => Some(set),
+            _ => None,
+        }
+    }
+}
+
+/// A moment, to 66 microseconds, in the few bytes that an entry has left for it: 585 years of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment([u16; 3]);
+
+impl Moment {
+    /// The moment of a monotonic time, ns.
+    #[inline]
+    pub fn at(now_ns: u64) -> Moment {
+        Moment([(now_ns >> 48) as u16, (now_ns >> 32) as u16, (now_ns >> 16) as u16])
+    }
 }
 
 /// One value of the EID table: the row and the channel session that confirmed it last.
@@ -53,8 +88,11 @@ pub enum EidBody {
 pub struct EidValue {
     /// What the table says.
     pub body: EidBody,
-    /// Number of the channel session that wrote the entry (sweep after a resync).
-    pub session: u32,
+    /// Number of the channel session that wrote the entry, its last digits (sweep after a resync: whatever an earlier
+    /// one wrote is gone long before the digits repeat).
+    pub session: u16,
+    /// When it was written, be it with what it said before (source check).
+    pub written: Moment,
 }
 
 const _: () = assert!(std::mem::size_of::<EidValue>() <= 32, "an EID entry is one cache line");
@@ -162,15 +200,17 @@ pub fn address_tag(address: &[u8; 16]) -> u32 {
     word(0) ^ word(4).rotate_left(7) ^ word(8).rotate_left(14) ^ word(12).rotate_left(21)
 }
 
-/// Whether `outer_source` is a locator of the set (design section 5, source check).
-pub fn set_has_locator(view: &View<'_>, set: &SetRow, family: Family, outer_source: &[u8; 16]) -> bool {
+/// The adjacency of the set's locator that `outer_source` is (design section 5, source check).
+#[inline]
+pub fn locator_of(view: &View<'_>, set: &SetRow, family: Family, outer_source: &[u8; 16]) -> Option<u32> {
     let tag = address_tag(outer_source);
-    set.locators().iter().any(|locator| {
+    let is_it = |locator: &&LocatorRow| {
         locator.tag == tag
             && view
                 .adjacency(locator.adjacency)
                 .is_some_and(|row| row.family == family && row.remote == *outer_source)
-    })
+    };
+    set.locators().iter().find(is_it).map(|locator| locator.adjacency)
 }
 
 /// The readers' ends of all tables; cheap to clone, one per worker.
@@ -186,6 +226,12 @@ pub struct Tables {
     pub hops: CellsReader<HopRow>,
     /// Ports, groups, own RLOCs and settings.
     pub layout: PublishedReader<Layout>,
+    /// Who may relay for whom.
+    pub relays: PublishedReader<Relays>,
+    /// By reader: what its packets used.
+    pub marks: Arc<[Marks]>,
+    /// Hosts that are being asked for.
+    pub checking: Arc<Checking>,
     /// Where readers register.
     pub domain: Arc<Domain>,
 }
@@ -193,14 +239,17 @@ pub struct Tables {
 impl Tables {
     /// One burst's view; dropping it is the burst boundary.
     pub fn view<'t>(&'t self, reader: &'t mut Reader) -> View<'t> {
+        let marks = &self.marks[reader.slot()];
         let guard = reader.enter();
-        View { tables: self, guard }
+        View { tables: self, marks, guard }
     }
 }
 
 /// The tables as one burst sees them.
 pub struct View<'t> {
     tables: &'t Tables,
+    /// Where this reader marks what it uses.
+    pub marks: &'t Marks,
     /// Proof that what was seen is not freed yet.
     pub guard: Guard<'t>,
 }
@@ -209,6 +258,16 @@ impl View<'_> {
     /// Ports, groups and settings.
     pub fn layout(&self) -> &Layout {
         self.tables.layout.load(&self.guard)
+    }
+
+    /// Who may relay for whom.
+    pub fn relays(&self) -> &Relays {
+        self.tables.relays.load(&self.guard)
+    }
+
+    /// Hosts that are being asked for.
+    pub fn checking(&self) -> &Checking {
+        &self.tables.checking
     }
 
     /// The EID table.
@@ -233,8 +292,12 @@ impl View<'_> {
 
     /// The longest match for one address.
     pub fn longest(&self, iid: u32, address: IpAddr) -> Option<EidBody> {
-        let question = question(iid, Family::of(address), &addr_bytes(address));
-        self.tables.eids.lookup(&self.guard, question).map(|found| found.value.body)
+        self.entry(iid, Family::of(address), &addr_bytes(address)).map(|value| value.body)
+    }
+
+    /// The same for an address in [`addr_bytes`] form, with all that the table says.
+    pub fn entry(&self, iid: u32, family: Family, address: &[u8; 16]) -> Option<&EidValue> {
+        self.tables.eids.lookup(&self.guard, question(iid, family, address)).map(|found| found.value)
     }
 }
 
@@ -253,4 +316,17 @@ pub fn question(iid: u32, family: Family, address: &[u8; 16]) -> sterna_table::Q
         ])
     };
     sterna_table::Question { iid, family, addr: [word(0), word(8)] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_in_order() {
+        let times = [0, 65_535, 65_536, 1 << 32, (1 << 32) + (1 << 16), 1 << 48, u64::MAX];
+        assert_eq!(Moment::at(0), Moment::at(65_535));
+        assert!(times.windows(2).all(|pair| Moment::at(pair[0]) <= Moment::at(pair[1])));
+        assert!(times[1..].windows(2).all(|pair| Moment::at(pair[0]) < Moment::at(pair[1])));
+    }
 }

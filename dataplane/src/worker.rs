@@ -1,13 +1,16 @@
 //! The poll loop: one thread, pinned, with a queue of each port to itself.
 
+use crate::checks::Ask;
 use crate::counters::{Basic, Tally, set_gauge};
+use crate::neighbor::ask_host;
 use crate::release::release_held;
 use crate::state::{Egress, FRESH, WorkerState};
 use crate::step::{Verdicts, step_burst};
 use crate::tables::Tables;
 use crate::verdict::DropReason;
 use arrayvec::ArrayVec;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crossbeam_queue::ArrayQueue;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::OwnedFd;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
@@ -18,6 +21,8 @@ use sterna_xsk::{BURST, Frame, Mode, Port};
 
 /// Ports that a worker can sleep on at once.
 pub const MAX_PORTS: usize = 64;
+/// Ports and the bell.
+const MAX_FDS: usize = MAX_PORTS + 1;
 /// Between two looks at rings, ledger and kernel statistics.
 const HOUSEKEEPING_NS: u64 = 1_000_000_000;
 /// Between two tries to release held packets when no table changed (next hops resolve without telling).
@@ -49,6 +54,45 @@ pub struct Shared {
     pub updates_refused: AtomicU64,
     /// Wakes the conductor.
     pub conductor: OwnedFd,
+    /// Hosts to ask for by ARP or neighbour discovery, and what wakes the worker that does it.
+    pub asks: ArrayQueue<Ask>,
+    /// See `asks`.
+    pub asker: OwnedFd,
+}
+
+/// Questions that may wait for their worker; those beyond are asked at the next try.
+const ASKS: usize = 256;
+
+impl Shared {
+    /// Nothing yet. Errors: no descriptors left.
+    pub fn new() -> std::io::Result<Shared> {
+        let bell = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        Ok(Shared {
+            stop: AtomicBool::new(false),
+            tables_version: AtomicU64::new(0),
+            events_lost: AtomicU64::new(0),
+            updates_refused: AtomicU64::new(0),
+            conductor: bell()?,
+            asks: ArrayQueue::new(ASKS),
+            asker: bell()?,
+        })
+    }
+
+    /// Has a worker ask for these hosts.
+    pub fn ask(&self, asks: impl IntoIterator<Item = Ask>) {
+        let mut any = false;
+        for ask in asks {
+            any |= self.asks.push(ask).is_ok();
+        }
+        if any {
+            ring(&self.asker);
+        }
+    }
+}
+
+/// Rings a bell. Full means that it has been rung and nobody has looked yet.
+fn ring(bell: &OwnedFd) {
+    let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
 }
 
 /// One worker.
@@ -60,7 +104,7 @@ pub struct Worker {
     state: WorkerState,
     idle: Idle,
     shared: Arc<Shared>,
-    counts_shared: bool,
+    is_first: bool,
     rx: Vec<Frame>,
     verdicts: Verdicts,
     seen_version: u64,
@@ -84,8 +128,8 @@ pub struct WorkerParts {
     pub idle: Idle,
     /// What it shares with the conductor.
     pub shared: Arc<Shared>,
-    /// One worker accounts for what the conductor lost and refused.
-    pub counts_shared: bool,
+    /// One worker asks for hosts, and accounts for what the conductor lost and refused.
+    pub is_first: bool,
 }
 
 /// Monotonic time, ns.
@@ -98,7 +142,7 @@ pub fn now_ns() -> u64 {
 impl Worker {
     /// A worker ready to run.
     pub fn new(parts: WorkerParts) -> Worker {
-        let WorkerParts { ports, blocks, tables, reader, state, idle, shared, counts_shared } = parts;
+        let WorkerParts { ports, blocks, tables, reader, state, idle, shared, is_first } = parts;
         Worker {
             ports,
             blocks,
@@ -107,7 +151,7 @@ impl Worker {
             state,
             idle,
             shared,
-            counts_shared,
+            is_first,
             rx: Vec::with_capacity(BURST),
             verdicts: Verdicts::new(),
             seen_version: 0,
@@ -146,6 +190,10 @@ impl Worker {
         let mut busy = false;
         for at in 0..self.ports.len() {
             busy |= self.serve(at);
+        }
+        if self.is_first && !self.shared.asks.is_empty() {
+            self.ask();
+            busy = true;
         }
         if !self.state.hold.is_empty() {
             self.release();
@@ -229,6 +277,22 @@ impl Worker {
         self.ring_conductor();
     }
 
+    /// Sends the questions that the conductor wants sent.
+    fn ask(&mut self) {
+        let mut bell = [0; 8];
+        // Not readable means not rung; the queue is looked at all the same.
+        let _ = rustix::io::read(&self.shared.asker, &mut bell);
+        self.refresh_frames();
+        let view = self.tables.view(&mut self.reader);
+        // No more per turn than there are fresh frames for.
+        for _ in 0..BURST {
+            let Some(ask) = self.shared.asks.pop() else { break };
+            ask_host(&view, &mut self.state, &ask);
+        }
+        drop(view);
+        self.transmit();
+    }
+
     fn settle(&mut self) {
         for (tally, block) in self.state.tallies.iter_mut().zip(&self.blocks) {
             tally.settle(block);
@@ -237,13 +301,12 @@ impl Worker {
 
     fn ring_conductor(&mut self) {
         if std::mem::take(&mut self.state.uplink_rung) {
-            // Full means that it has been rung and not looked yet.
-            let _ = rustix::io::write(&self.shared.conductor, &1u64.to_ne_bytes());
+            ring(&self.shared.conductor);
         }
     }
 
     fn housekeeping(&mut self) {
-        if self.counts_shared {
+        if self.is_first {
             let lost = self.shared.events_lost.swap(0, Ordering::Relaxed);
             self.state.tallies[0].add(Basic::EventsLost, i64::try_from(lost).unwrap_or(i64::MAX));
             let refused = self.shared.updates_refused.swap(0, Ordering::Relaxed);
@@ -274,13 +337,16 @@ impl Worker {
             return;
         }
         self.state.tallies[0].add(Basic::Sleeps, 1);
-        let mut fds: ArrayVec<PollFd<'_>, MAX_PORTS> = ArrayVec::new();
+        let mut fds: ArrayVec<PollFd<'_>, MAX_FDS> = ArrayVec::new();
         for port in self.ports.iter().flatten() {
             if let Some(fd) = port.wait_fd()
                 && !fds.is_full()
             {
                 fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
             }
+        }
+        if self.is_first && !fds.is_full() {
+            fds.push(PollFd::new(&self.shared.asker, PollFlags::IN));
         }
         // Whoever holds packets looks for their answers again soon.
         let waiting = !self.state.hold.is_empty() || self.state.egress.iter().any(|e| e.backlog != 0);

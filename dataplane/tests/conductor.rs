@@ -5,11 +5,9 @@
 mod site;
 
 use crossbeam_queue::ArrayQueue;
-use rustix::event::{EventfdFlags, eventfd};
 use site::*;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use sterna_dataplane::apply::{SteeringChange, TableLimits, build_tables};
 use sterna_dataplane::conductor::{Conductor, ConductorParts, Steer};
 use sterna_dataplane::counters::catalogue;
@@ -56,13 +54,7 @@ fn desk(name: &str) -> Desk {
     let side = sterna_shm::Side::Eid;
     let scope = ScopeName { worker: 0, port: 0, port_name: "port0".into(), side };
     let uplink: Uplink = Arc::new(ArrayQueue::new(UPLINK));
-    let shared = Arc::new(Shared {
-        stop: AtomicBool::new(false),
-        tables_version: AtomicU64::new(0),
-        events_lost: AtomicU64::new(0),
-        updates_refused: AtomicU64::new(0),
-        conductor: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap(),
-    });
+    let shared = Arc::new(Shared::new().unwrap());
     let parts = ConductorParts {
         applier,
         domain: Arc::clone(&tables.domain),
@@ -144,7 +136,10 @@ fn every_agent_and_the_end_of_a_sync_reach_a_control_plane_that_reads_slowly() {
             match event {
                 Event::Agent { eid, .. } => assert!(agents.insert(eid), "{eid} twice"),
                 Event::Applied { generation } => applied = generation,
-                Event::Miss { .. } => {}
+                Event::Miss { .. }
+                | Event::KnownLocator { .. }
+                | Event::KnownEid { .. }
+                | Event::KnownEnd => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -107,7 +107,6 @@ fn fixed_updates(config: &Config, outer: Family) -> Result<Vec<Update>> {
         mac: Mac(GATEWAY_MAC),
         gateway_v4: Some(([10, 255, 0, 1].into(), 16)),
         gateway_v6: Some(("fd00:64:ff::1".parse()?, 64)),
-        dynamic: false,
         proxy_arp: true,
     };
     let hop =

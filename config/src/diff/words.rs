@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sterna_wire::{Mac, VlanId};
 
-use crate::{DscpDecap, OnNegative, Polling, Role, Side};
+use crate::{DscpDecap, KeyAlgorithm, OnNegative, Polling, ProxyReply, Role, Side};
 
 /// A value in the file's words.
 pub(super) trait Words {
@@ -21,7 +21,7 @@ macro_rules! displayed {
     )*};
 }
 
-displayed!(bool, u16, u32, usize, String, Role, Side, Mac, VlanId);
+displayed!(bool, KeyAlgorithm, u8, u16, u32, u64, usize, String, Role, Side, Mac, VlanId);
 
 impl Words for PathBuf {
     fn words(&self) -> String {
@@ -59,6 +59,19 @@ impl Words for DscpDecap {
             DscpDecap::Uniform => "uniform".to_owned(),
             DscpDecap::Pipe => "pipe".to_owned(),
         }
+    }
+}
+
+/// An xTR-ID.
+impl Words for [u8; 16] {
+    fn words(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(*self))
+    }
+}
+
+impl Words for ProxyReply {
+    fn words(&self) -> String {
+        self.as_str().to_owned()
     }
 }
 

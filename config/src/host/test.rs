@@ -78,6 +78,15 @@ fn every_misfit_is_found_at_once_with_its_line() {
 }
 
 #[test]
+fn a_gateway_without_a_dataplane_asks_nothing_of_cores_and_ports() {
+    let resolver = "[gateway]\nname = \"mr\"\nroles = [\"map-resolver\"]\n[[rloc]]\naddress = \"192.0.2.1\"\n\
+                    [map_resolver]\nmap_servers = [{ address = \"192.0.2.2\" }]\n";
+    let mut facts = Made::fitting();
+    facts.cores = vec![];
+    assert_eq!(found(resolver, &facts), []);
+}
+
+#[test]
 fn a_shared_port_may_carry_the_default_route() {
     let mut facts = Made::fitting();
     facts.default.push("eth0");

@@ -156,22 +156,24 @@ fn check_served(group: &group::Draft, served: &ServedDraft, found: &Findings) {
     }
     match &served.via {
         Some(via) => check_via(group, via, found),
-        None => check_on_link(group, prefix, found),
+        None => {
+            let help = "widen the gateway's subnet; or, for a prefix behind an inner router, write \
+                        { prefix = \"...\", via = \"ROUTER\" }";
+            check_on_link(group, prefix, help, found);
+        }
     }
 }
 
-fn check_on_link(group: &group::Draft, prefix: &Located<Prefix>, found: &Findings) {
+/// A prefix without a router lies in a subnet of the gateway; `help` says what else could be meant.
+pub(super) fn check_on_link(group: &group::Draft, prefix: &Located<Prefix>, help: &str, found: &Findings) {
     if subnets(group).any(|subnet| subnet.covers(&prefix.value)) {
         return;
     }
     let family = prefix.value.family();
     let (text, help) = match subnets(group).find(|subnet| subnet.family() == family) {
-        Some(subnet) => (
-            format!("{} lies outside the gateway's subnet {subnet}", prefix.value),
-            "widen the gateway's subnet; or, for a prefix behind an inner router, write \
-             { prefix = \"...\", via = \"ROUTER\" }"
-                .to_owned(),
-        ),
+        Some(subnet) => {
+            (format!("{} lies outside the gateway's subnet {subnet}", prefix.value), help.to_owned())
+        }
         None => (
             format!("{} has no {family} gateway", prefix.value),
             format!("add an {family} address to the group's `gateway`"),
@@ -232,7 +234,7 @@ fn subnets(group: &group::Draft) -> impl Iterator<Item = Prefix> {
 }
 
 /// Why a prefix cannot be served; nothing when it can.
-fn not_an_eid(prefix: Prefix) -> Option<&'static str> {
+pub(super) fn not_an_eid(prefix: Prefix) -> Option<&'static str> {
     if prefix.len() == 0 {
         return Some("is everything, and nothing would be left to other sites");
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::Role;
 use crate::code::Code;
 use crate::draft::Draft;
 use crate::finding::{Findings, Located};
@@ -14,8 +15,10 @@ pub(super) fn check(draft: &Draft, found: &Findings) {
     refuse_twins("locator", addresses, "leave one out", found);
     for rloc in &draft.rlocs.entries {
         check_address(&rloc.value, found);
-        check_port(draft, rloc, found);
-        check_mtu(draft, &rloc.value, found);
+        if draft.has(Role::Xtr) != Some(false) {
+            check_port(draft, rloc, found);
+            check_mtu(draft, &rloc.value, found);
+        }
     }
 }
 

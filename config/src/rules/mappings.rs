@@ -1,17 +1,18 @@
 //! Static mappings: their group, their EIDs, and their locators.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::collections::HashMap;
 
 use sterna_wire::{Family, Iid, Prefix};
 
+use crate::Mapping;
 use crate::code::Code;
 use crate::draft::Draft;
-use crate::finding::{At, Findings, Located};
+use crate::finding::{At, Findings};
 use crate::mapping::{self, RlocDraft};
 use crate::rules::groups::unreachable_prefix;
+use crate::rules::own::Own;
+use crate::rules::shares::{Share, check_shares};
 use crate::rules::{refuse_twins, unreachable};
-use crate::{Mapping, Rloc};
 
 pub(super) fn check(draft: &Draft, found: &Findings) {
     let context = Context::of(draft);
@@ -24,7 +25,11 @@ pub(super) fn check(draft: &Draft, found: &Findings) {
         }
         let addresses = mapping.rlocs.entries.iter().filter_map(|rloc| rloc.value.address.as_ref());
         refuse_twins("locator", addresses, "a locator stands once in a mapping: leave one out", found);
-        check_shares(mapping, found);
+        let rlocs = &mapping.rlocs;
+        if rlocs.whole && rlocs.entries.len() <= Mapping::MAX_RLOCS {
+            let shares: Option<Vec<Share>> = rlocs.entries.iter().map(|rloc| share(&rloc.value)).collect();
+            check_shares(shares.as_deref().unwrap_or_default(), &rlocs.at, found);
+        }
     }
 }
 
@@ -34,10 +39,8 @@ struct Context<'a> {
     iids: Option<Vec<Iid>>,
     /// What is served here, with its place.
     served: HashMap<(Iid, Prefix), &'a At>,
-    /// Our own locators, with their places.
-    own: HashMap<IpAddr, &'a At>,
-    /// The families of our own locators; nothing when one is not known.
-    families: Option<Vec<Family>>,
+    /// Our own locators.
+    own: Own<'a>,
 }
 
 impl<'a> Context<'a> {
@@ -49,21 +52,10 @@ impl<'a> Context<'a> {
         let served = served.flat_map(|(iid, eids)| {
             eids.entries.iter().map(move |served| ((iid, served.value.prefix.value), &served.value.prefix.at))
         });
-        let own: Option<Vec<&Located<IpAddr>>> =
-            draft.rlocs.entries.iter().map(|rloc| rloc.value.address.as_ref()).collect();
         Context {
             iids: Some(iids).filter(|_| draft.groups.whole).flatten(),
             served: served.collect(),
-            own: draft
-                .rlocs
-                .entries
-                .iter()
-                .filter_map(|rloc| rloc.value.address.as_ref())
-                .map(|address| (address.value, &address.at))
-                .collect(),
-            families: own
-                .filter(|own| draft.rlocs.whole && !own.is_empty())
-                .map(|own| own.iter().map(|address| Family::of(address.value)).collect()),
+            own: Own::of(draft),
         }
     }
 
@@ -117,11 +109,11 @@ impl<'a> Context<'a> {
                 text,
                 "a locator is an address that we reach the far gateway by",
             );
-        } else if let Some(own) = self.own.get(&address.value) {
+        } else if let Some(own) = self.own.place(address.value) {
             let text = format!("locator {} is our own, so the mapping would lead back here", address.value);
             let help = "name the far gateway's locator; what is served here stands in the group's `eids`";
             found.push_with(Code::OwnLocator, &address.at, text, help, (own, "our own locator"));
-        } else if self.families.as_ref().is_some_and(|families| !families.contains(&family)) {
+        } else if self.own.lacks(address.value).is_some() {
             let text = format!(
                 "locator {} is {family}, and we have no {family} locator to send from",
                 address.value
@@ -136,28 +128,6 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Something must be left to send by, and at each priority some locator must have a share.
-fn check_shares(mapping: &mapping::Draft, found: &Findings) {
-    let rlocs = &mapping.rlocs;
-    if !rlocs.whole || rlocs.entries.is_empty() || rlocs.entries.len() > Mapping::MAX_RLOCS {
-        return;
-    }
-    let mut shares: BTreeMap<u8, u32> = BTreeMap::new();
-    for rloc in &rlocs.entries {
-        let (Some(priority), Some(weight)) = (&rloc.value.priority, &rloc.value.weight) else {
-            return;
-        };
-        if priority.value != Rloc::UNUSED_PRIORITY {
-            *shares.entry(priority.value).or_default() += u32::from(weight.value);
-        }
-    }
-    if shares.is_empty() {
-        let text = "every locator has priority 255, which is never used for sending";
-        found.push(Code::NoUsableLocator, &rlocs.at, text, "give at least one a priority from 0 to 254");
-    }
-    for (priority, _) in shares.into_iter().filter(|&(_, share)| share == 0) {
-        let text = format!("every locator of priority {priority} has weight 0, so none would get a packet");
-        let help = "give at least one a weight, or take them out of use with priority 255";
-        found.push(Code::NoUsableLocator, &rlocs.at, text, help);
-    }
+fn share(rloc: &RlocDraft) -> Option<Share> {
+    Some((rloc.priority.as_ref()?.value, rloc.weight.as_ref()?.value))
 }

@@ -1,20 +1,16 @@
-//! Ports: their names, sides, queues and sockets.
+//! Ports: their names, sides and queues.
 
+use crate::Side;
 use crate::code::Code;
 use crate::draft::Draft;
 use crate::finding::Findings;
 use crate::rules::refuse_twins;
-use crate::{Paths, Side};
-
-/// A Unix socket's path has 108 bytes with its final zero (unix(7)).
-const SOCKET_PATH_MAX: usize = 107;
 
 pub(super) fn check(draft: &Draft, found: &Findings) {
     let names = draft.ports.entries.iter().filter_map(|port| port.value.name.as_ref());
     refuse_twins("port", names, "one interface is one port; for both sides write side = \"both\"", found);
     check_sides(draft, found);
     check_queues(draft, found);
-    check_run_dir(draft, found);
 }
 
 fn check_sides(draft: &Draft, found: &Findings) {
@@ -48,20 +44,5 @@ fn check_queues(draft: &Draft, found: &Findings) {
         let help = "each worker serves one queue of a port: add cores, or set the interface and `queues` to fewer \
                     (`ethtool -L IF combined N`)";
         found.push(Code::TooManyQueues, &queues.at, text, help);
-    }
-}
-
-fn check_run_dir(draft: &Draft, found: &Findings) {
-    let Some(run_dir) = &draft.paths.run_dir else {
-        return;
-    };
-    let Some(given) = &run_dir.value else { return };
-    let paths = Paths { run_dir: given.clone(), pin_dir: given.clone() };
-    let len = paths.dataplane_socket().as_os_str().len();
-    if len > SOCKET_PATH_MAX {
-        let text = format!(
-            "the socket's path below `run_dir` would have {len} bytes; {SOCKET_PATH_MAX} are the most"
-        );
-        found.push(Code::BadName, &run_dir.at, text, "choose a shorter directory");
     }
 }

@@ -1,11 +1,13 @@
 //! `GET /v1/eids`: what happens to packets for which EID.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use sterna_wire::VlanId;
 
 use crate::desired::{EidKey, EidWanted, SetKey};
 use crate::plane::{ControlPlane, negative_word};
@@ -29,6 +31,8 @@ pub struct Row {
     vlan: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     via: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -39,33 +43,42 @@ struct Locator {
     usable: bool,
 }
 
-/// All EIDs, configured ones first.
+/// All EIDs that the dataplane shall know, by group and prefix.
 pub async fn get(State(shared): State<Shared>) -> Json<Vec<Row>> {
     Json(rows(&shared.plane(), Instant::now()))
 }
 
 fn rows(plane: &ControlPlane, now: Instant) -> Vec<Row> {
-    let configured = plane.site().eids.iter().map(|(key, wanted)| configured(plane, key, wanted));
-    let negative = plane.negatives().remaining(now).map(|(key, action, left)| Row {
-        action: Some(negative_word(action)),
-        expires_s: Some(left.as_secs()),
-        ..row(plane, &key, "negative")
-    });
-    configured.chain(negative).collect()
+    let expiring: BTreeMap<EidKey, u64> =
+        plane.negatives().remaining(now).map(|(key, _, left)| (key, left.as_secs())).collect();
+    let eids = plane.publisher().wanted_eids();
+    eids.map(|(key, wanted)| Row { expires_s: expiring.get(key).copied(), ..entry(plane, key, wanted) })
+        .collect()
 }
 
-fn configured(plane: &ControlPlane, key: &EidKey, wanted: &EidWanted) -> Row {
+fn entry(plane: &ControlPlane, key: &EidKey, wanted: &EidWanted) -> Row {
+    let configured = plane.site().eids.get(key) == Some(wanted);
+    let port_name = |port: u16| plane.ports().name(port).map(str::to_string);
+    let vlan_number = |vlan: Option<VlanId>| vlan.map(|vlan| vlan.get());
     match wanted {
-        EidWanted::Remote(set) => Row { locators: locators(plane, set), ..row(plane, key, "static") },
+        EidWanted::Remote(set) => {
+            let kind = if configured { "static" } else { "learned" };
+            Row { locators: locators(plane, set), ..row(plane, key, kind) }
+        }
+        EidWanted::Away(set) => Row { locators: locators(plane, set), ..row(plane, key, "away") },
+        EidWanted::Hold => row(plane, key, "leaving"),
         EidWanted::Negative(action) => {
             Row { action: Some(negative_word(*action)), ..row(plane, key, "negative") }
         }
-        EidWanted::Local { port, vlan, via } => Row {
-            port: plane.ports().name(*port).map(str::to_string),
-            vlan: vlan.map(|vlan| vlan.get()),
-            via: *via,
-            ..row(plane, key, "local")
-        },
+        EidWanted::Local { port, vlan, via } => {
+            let kind = if configured { "local" } else { "agent" };
+            let (port, vlan) = (port_name(*port), vlan_number(*vlan));
+            Row { port, vlan, via: *via, ..row(plane, key, kind) }
+        }
+        EidWanted::LocalHost { port, vlan, mac } => {
+            let (port, vlan, mac) = (port_name(*port), vlan_number(*vlan), Some(mac.to_string()));
+            Row { port, vlan, mac, ..row(plane, key, "agent") }
+        }
     }
 }
 
@@ -81,14 +94,13 @@ fn row(plane: &ControlPlane, key: &EidKey, kind: &'static str) -> Row {
         port: None,
         vlan: None,
         via: None,
+        mac: None,
     }
 }
 
 fn locators(plane: &ControlPlane, set: &SetKey) -> Vec<Locator> {
-    let usable = |address| match plane.paths().remotes.get(&address) {
-        Some(Some(path)) => path.reach.usable(),
-        _ => false,
-    };
+    let standing = plane.paths().sets.get(set).map(Vec::as_slice).unwrap_or_default();
+    let usable = |address| standing.iter().any(|at| at.adjacency.remote == address && at.usable);
     let each = set.locators().iter();
     each.map(|locator| Locator {
         address: locator.remote,

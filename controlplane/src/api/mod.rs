@@ -7,9 +7,15 @@ mod apply;
 mod counters;
 mod drops;
 mod eids;
+mod lisp;
 mod locators;
+mod map_servers;
+mod mappings;
 mod ports;
+mod registrations;
+mod sites;
 mod status;
+mod subscriptions;
 
 use std::io;
 use std::path::Path;
@@ -33,6 +39,14 @@ pub fn router(shared: Shared) -> Router {
         .route("/v1/counters", get(counters::get))
         .route("/v1/drops", get(drops::get))
         .route("/v1/agents", get(agents::get))
+        .route("/v1/agents/attach", post(agents::attach))
+        .route("/v1/agents/detach", post(agents::detach))
+        .route("/v1/mappings", get(mappings::get))
+        .route("/v1/registrations", get(registrations::get))
+        .route("/v1/subscriptions", get(subscriptions::get))
+        .route("/v1/map-servers", get(map_servers::get))
+        .route("/v1/sites", get(sites::get))
+        .route("/v1/lisp/counters", get(lisp::get))
         .route("/v1/status", get(status::get))
         .route("/v1/apply", post(apply::post))
         .fallback(unknown)

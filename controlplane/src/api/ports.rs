@@ -37,7 +37,7 @@ fn rows(plane: &ControlPlane) -> Vec<Row> {
     ports
         .map(|(at, port)| {
             let link = plane.facts().link_named(&port.name);
-            let rlocs = config.rlocs.iter().filter(|rloc| rloc.port == at);
+            let rlocs = config.rlocs.iter().filter(|rloc| rloc.port == Some(at));
             let groups = config.groups.iter().filter(|group| group.port == at);
             Row {
                 name: port.name.clone(),

@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use crate::clock;
+use crate::itr::EntryState;
 use crate::plane::ControlPlane;
 use crate::shared::Shared;
 
@@ -20,7 +21,15 @@ pub struct Body {
     /// Changes the dataplane has not been told yet.
     pending: usize,
     dataplane: Option<DataplaneBody>,
+    /// The roles of the mapping system that run here.
+    roles: Vec<&'static str>,
     eids: usize,
+    /// Registrations that this gateway keeps as a Map-Server.
+    registrations: usize,
+    /// Entries of the map-cache, and those of them that are used on although nobody answers for them.
+    mappings: usize,
+    /// None where counting them would take long; `/v1/mappings` names them.
+    stale: Option<usize>,
     negatives: Negatives,
     misses: Misses,
     /// Updates that the dataplane refused, by reason.
@@ -52,10 +61,23 @@ struct Misses {
 
 /// The status now.
 pub async fn get(State(shared): State<Shared>) -> Json<Body> {
+    let not_listening = shared.sockets().failed().clone();
     let now_ns = clock::monotonic_ns();
     let dataplane = shared
         .with_session(|session| dataplane_body(session.incarnation, session.counters.heartbeat_ns(), now_ns));
-    Json(body(&shared.plane(), dataplane))
+    let mut body = body(&shared.plane(), dataplane);
+    let deaf = not_listening.iter();
+    body.warnings.extend(deaf.map(|(at, error)| format!("cannot listen on UDP 4342 of {at}: {error}")));
+    Json(body)
+}
+
+/// Entries that are counted for a glance.
+const COUNTED: usize = 10_000;
+
+fn stale(plane: &ControlPlane) -> Option<usize> {
+    let Some(itr) = plane.roles().itr() else { return Some(0) };
+    let few = itr.cached().0 <= COUNTED;
+    few.then(|| itr.entries().filter(|entry| entry.state == EntryState::Stale).count())
 }
 
 fn body(plane: &ControlPlane, dataplane: Option<DataplaneBody>) -> Body {
@@ -64,10 +86,14 @@ fn body(plane: &ControlPlane, dataplane: Option<DataplaneBody>) -> Body {
     Body {
         gateway: plane.config().gateway.name.clone(),
         synced: publisher.synced(),
-        generation: publisher.generation(),
+        generation: plane.generation(),
         pending: publisher.dirty(),
         dataplane,
-        eids: plane.site().eids.len(),
+        roles: plane.config().gateway.roles.iter().map(|role| role.as_str()).collect(),
+        eids: publisher.eids(),
+        registrations: plane.roles().server().map_or(0, |server| server.registration_count()),
+        mappings: plane.roles().itr().map_or(0, |itr| itr.cached().0),
+        stale: stale(plane),
         negatives: Negatives { entries: plane.negatives().len(), evicted: plane.negatives().evicted() },
         misses: Misses {
             received: misses.received,

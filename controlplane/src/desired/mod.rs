@@ -1,28 +1,33 @@
 //! What the dataplane shall know, computed from the config, the underlay's facts and the port list.
 //!
-//! Two halves with different causes. [`Site`] follows from the config alone: groups, own RLOCs, and for each EID
-//! what happens to it. [`Paths`] follows from the underlay: how each remote RLOC is reached now. They meet in
-//! [`SetKey`]: an EID names its locators as the config does, so a link that goes down changes locator sets and
-//! next hops, never a million EIDs.
+//! Three parts with different causes. [`Site`] follows from the config alone: groups, own RLOCs, and for each
+//! configured EID what happens to it. [`Learned`] is what the mapping system and the agents say. [`Paths`] follows
+//! from the underlay: how each remote RLOC is reached now. They meet in [`SetKey`]: an EID names its locators as its
+//! mapping does, so a link that goes down changes locator sets and next hops, never a million EIDs. [`Tables`] puts
+//! the three together and tells the publisher what changed.
 //!
 //! Keys say what a thing *is*, values how it *stands*: two mappings with the same locators share one set, two
 //! sets that use the same pair of RLOCs share one adjacency, and a next hop that changes its MAC changes one record.
 
+mod learned;
 mod path;
 mod paths;
 mod ports;
 mod site;
+mod tables;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use sterna_shm::NegativeAction;
-use sterna_wire::{Iid, Prefix, VlanId};
+use sterna_wire::{Iid, Mac, Prefix, VlanId};
 
+pub use learned::{Learned, Source};
 pub use path::{Path, Reach};
-pub use paths::Paths;
+pub use paths::{Paths, Touched, View};
 pub use ports::Ports;
 pub use site::Site;
+pub use tables::Tables;
 
 /// Which EID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +36,19 @@ pub struct EidKey {
     pub iid: Iid,
     /// EID prefix.
     pub prefix: Prefix,
+}
+
+impl EidKey {
+    /// One address in a group.
+    pub fn host(iid: Iid, address: IpAddr) -> Self {
+        Self { iid, prefix: Prefix::host(address) }
+    }
+
+    /// Not above any key of this group: where a range over the group begins.
+    pub fn first_of(iid: Iid) -> Self {
+        let lowest = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self { iid, prefix: Prefix::masked(lowest, 0).unwrap_or(Prefix::host(lowest)) }
+    }
 }
 
 /// What shall happen to packets for an EID.
@@ -49,6 +67,29 @@ pub enum EidWanted {
         /// The inner router the prefix is behind, if any.
         via: Option<IpAddr>,
     },
+    /// An agent attached here, at this MAC.
+    LocalHost {
+        /// Index of the eid-side port.
+        port: u16,
+        /// Tag on that port.
+        vlan: Option<VlanId>,
+        /// The agent's MAC.
+        mac: Mac,
+    },
+    /// An agent that is about to leave: packets for it wait.
+    Hold,
+    /// An agent that left for these locators: what still arrives is sent on to them.
+    Away(SetKey),
+}
+
+impl EidWanted {
+    /// The locator set it refers to, if it does.
+    pub fn set(&self) -> Option<&SetKey> {
+        match self {
+            EidWanted::Remote(set) | EidWanted::Away(set) => Some(set),
+            _ => None,
+        }
+    }
 }
 
 /// One locator of a mapping, as the mapping says it.
@@ -120,6 +161,6 @@ pub struct AdjacencyWanted {
 pub struct NextHopKey {
     /// Index of the port it is behind.
     pub port: u16,
-    /// Its IP address; none stands for "no way at present", which only unusable locators refer to.
+    /// Its IP address; none stands for "no way at present" or "not known yet": packets that are sent there wait.
     pub address: Option<IpAddr>,
 }

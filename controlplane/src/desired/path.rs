@@ -42,6 +42,8 @@ impl Path {
 pub enum Reach {
     /// The next hop has answered.
     Reachable,
+    /// The kernel has not been asked for a route yet (a locator that was just learned); packets are held meanwhile.
+    Unasked,
     /// The next hop is being asked; packets are held meanwhile.
     Resolving,
     /// The next hop does not answer.
@@ -57,7 +59,7 @@ pub enum Reach {
 impl Reach {
     /// Whether packets may be sent (or held for) there.
     pub fn usable(&self) -> bool {
-        matches!(self, Reach::Reachable | Reach::Resolving)
+        matches!(self, Reach::Reachable | Reach::Resolving | Reach::Unasked)
     }
 }
 
@@ -65,6 +67,7 @@ impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reach::Reachable => write!(f, "reachable"),
+            Reach::Unasked => write!(f, "the kernel is being asked for a route"),
             Reach::Resolving => write!(f, "the next hop is being resolved"),
             Reach::Silent => write!(f, "the next hop does not answer"),
             Reach::LinkDown => write!(f, "the link is down"),
@@ -82,7 +85,8 @@ pub(super) fn path(config: &Config, facts: &Facts, ports: &Ports, remote: IpAddr
     let preferred = facts.routes.get(&RouteQuestion { remote, source: None }).map(|route| route.oif);
     let preferred = preferred.and_then(|oif| facts.links.get(&oif)).map(|link| link.name.as_str());
     let own = config.rlocs.iter().filter(|rloc| rloc.address.is_ipv4() == remote.is_ipv4());
-    let port_name = |rloc: &LocalRloc| config.ports.get(rloc.port).map(|port| port.name.as_str());
+    let port = |rloc: &LocalRloc| rloc.port.and_then(|index| config.ports.get(index));
+    let port_name = |rloc: &LocalRloc| port(rloc).map(|port| port.name.as_str());
     let mut candidates: Vec<&LocalRloc> = own.collect();
     candidates.sort_by_key(|rloc| preferred.is_none() || port_name(rloc) != preferred);
     let ways = candidates.into_iter().filter_map(|rloc| way(rloc, config, facts, ports, remote));
@@ -99,9 +103,10 @@ pub(super) fn path(config: &Config, facts: &Facts, ports: &Ports, remote: IpAddr
 /// The way from one of our RLOCs.
 fn way(rloc: &LocalRloc, config: &Config, facts: &Facts, ports: &Ports, remote: IpAddr) -> Option<Path> {
     let local = rloc.address;
-    let home = ports.index(rloc.port)?;
+    let home = ports.index(rloc.port?)?;
     let Some(route) = facts.routes.get(&RouteQuestion { remote, source: Some(local) }) else {
-        return Some(Path::none(local, home, Reach::NoRoute));
+        let reach = if facts.asked.contains(&remote) { Reach::NoRoute } else { Reach::Unasked };
+        return Some(Path::none(local, home, reach));
     };
     let Some(link) = facts.links.get(&route.oif) else {
         return Some(Path::none(local, home, Reach::NotAPort(format!("link {}", route.oif))));

@@ -54,6 +54,11 @@ impl Ports {
         self.names.get(usize::from(index)).map(String::as_str)
     }
 
+    /// The record index of the port with this name.
+    pub fn named(&self, name: &str) -> Option<u16> {
+        self.names.iter().position(|port| port == name).and_then(|at| u16::try_from(at).ok())
+    }
+
     /// Ports of the config that the dataplane does not have.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
         let named = self.config_names.iter().zip(&self.index);

@@ -20,6 +20,8 @@ pub struct Site {
     pub on_negative: BTreeMap<Iid, NegativeAction>,
     /// Configured EIDs.
     pub eids: BTreeMap<EidKey, EidWanted>,
+    /// Ranges in which agents may come and go.
+    pub dynamic: BTreeSet<EidKey>,
     /// All locator sets the EIDs name.
     pub sets: BTreeSet<SetKey>,
 }
@@ -58,7 +60,6 @@ impl Site {
             mac: group.mac,
             gateway_v4: group.gateway_v4(),
             gateway_v6: group.gateway_v6(),
-            dynamic: group.dynamic,
             proxy_arp: group.proxy_arp,
         };
         self.groups.insert(group.iid, record);
@@ -66,6 +67,20 @@ impl Site {
             let key = EidKey { iid: group.iid, prefix: served.prefix };
             self.eids.insert(key, EidWanted::Local { port, vlan: group.vlan, via: served.via });
         }
+        for &prefix in &group.dynamic_eids {
+            self.dynamic.insert(EidKey { iid: group.iid, prefix });
+        }
+    }
+
+    /// Whether agents may come and go at this address.
+    pub fn is_dynamic(&self, iid: Iid, address: IpAddr) -> bool {
+        let ranges = self.dynamic.range(EidKey::first_of(iid)..);
+        ranges.take_while(|key| key.iid == iid).any(|key| key.prefix.contains(address))
+    }
+
+    /// What a negative answer means in a group; packets of a group that is not here are dropped.
+    pub fn negative(&self, iid: Iid) -> NegativeAction {
+        self.on_negative.get(&iid).copied().unwrap_or(NegativeAction::Drop)
     }
 
     /// The longest configured prefix over an address.

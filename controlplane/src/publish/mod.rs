@@ -3,40 +3,73 @@
 //! No I/O and no clock: the caller asks for as many records as the ring has room for and pushes them.
 //! The order of the stream keeps every reference valid at every moment:
 //!
-//! 1. settings, own RLOCs, groups, next hops, adjacencies, locator sets, EIDs are upserted in this order; a later
-//!    kind begins only when no earlier one is dirty, so what a record refers to has been told before it;
+//! 1. settings, own RLOCs, groups, dynamic ranges, relay permissions, next hops, adjacencies, locator sets, EIDs are
+//!    upserted in this order; a later kind begins only when no earlier one is dirty, so what a record refers to has
+//!    been told before it;
 //! 2. deletes follow, in reverse order, only when no upsert is left: then nothing that was told refers to a key
 //!    that is no longer wanted.
 //!
 //! Changes may come between any two records; the next call starts again from the first kind.
 //! A new session makes everything dirty and puts it between `BeginSync` and `EndSync`, after which the dataplane
-//! sweeps what was not named.
+//! sweeps what was not named. Questions to the dataplane ([`Publisher::check`]) are no state: they are asked once, as
+//! soon as there is room, and forgotten with the session.
 
 mod shelf;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use sterna_shm::{
-    Adjacency, EidAction, Group, Locator, LocatorSet, NegativeAction, NextHop, Settings, Update,
-};
-use sterna_wire::{Iid, Prefix};
+use sterna_shm::{Adjacency, EidAction, Group, Locator, LocatorSet, NextHop, Settings, Update};
+use sterna_wire::Iid;
 
 use crate::desired::{
-    AdjacencyKey, AdjacencyWanted, EidKey, EidWanted, LocatorWanted, NextHopKey, Paths, SetKey, Site,
+    AdjacencyKey, AdjacencyWanted, EidKey, EidWanted, LocatorWanted, NextHopKey, Paths, SetKey, Site, Touched,
 };
 use shelf::Shelf;
 
+/// Questions that wait to be asked at most; the dataplane asks fewer hosts at a time.
+const MAX_CHECKS: usize = 4096;
+
 /// Desired state, and how much of it the dataplane knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Publisher {
     settings: Shelf<(), Settings>,
     rlocs: Shelf<IpAddr, ()>,
     groups: Shelf<Iid, Group>,
+    dynamic: Shelf<EidKey, ()>,
+    relays: Shelf<RelayKey, ()>,
     hops: Shelf<NextHopKey, NextHop>,
     adjacencies: Shelf<AdjacencyKey, AdjacencyWanted>,
     sets: Shelf<SetKey, Vec<LocatorWanted>>,
     eids: Shelf<EidKey, EidWanted>,
+    checks: BTreeSet<(Iid, IpAddr)>,
     session: Option<Session>,
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Self {
+            settings: Shelf::without_ids(),
+            rlocs: Shelf::without_ids(),
+            groups: Shelf::without_ids(),
+            dynamic: Shelf::without_ids(),
+            relays: Shelf::without_ids(),
+            hops: Shelf::default(),
+            adjacencies: Shelf::default(),
+            sets: Shelf::default(),
+            eids: Shelf::without_ids(),
+            checks: BTreeSet::new(),
+            session: None,
+        }
+    }
+}
+
+/// Frames for this agent, relayed by this RLOC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct RelayKey {
+    iid: Iid,
+    eid: IpAddr,
+    from: IpAddr,
 }
 
 #[derive(Debug)]
@@ -56,27 +89,62 @@ enum Progress {
 }
 
 impl Publisher {
-    /// The whole desired state; dynamic EIDs are forgotten.
-    pub fn replace(&mut self, site: &Site, paths: &Paths) {
+    /// What the config decides, but for its EIDs: those may be hidden by others.
+    pub fn replace_site(&mut self, site: &Site) {
         self.rlocs.want_exactly(site.rlocs.iter().map(|&address| (address, ())).collect());
         self.groups.want_exactly(site.groups.clone());
-        self.replace_paths(paths);
-        self.eids.want_exactly(site.eids.clone());
+        self.dynamic.want_exactly(site.dynamic.iter().map(|&key| (key, ())).collect());
     }
 
-    /// Only what depends on the underlay. The locator sets are those of the site in force.
-    pub fn replace_paths(&mut self, paths: &Paths) {
+    /// What became different in the paths.
+    pub fn update_paths(&mut self, paths: &Paths, touched: &Touched) {
         self.settings.want(&(), Some(paths.settings));
-        self.hops.want_exactly(paths.hops.clone());
-        self.adjacencies.want_exactly(paths.adjacencies.clone());
-        self.sets.want_exactly(paths.sets.clone());
+        for key in &touched.hops {
+            self.hops.want(key, paths.hops.get(key).copied());
+        }
+        for key in &touched.adjacencies {
+            self.adjacencies.want(key, paths.adjacencies.get(key).copied());
+        }
+        for key in &touched.sets {
+            self.sets.want(key, paths.sets.get(key).cloned());
+        }
     }
 
-    /// One dynamic EID; none to have it deleted. A configured EID is not touched by it.
-    pub fn want_negative(&mut self, iid: Iid, prefix: Prefix, action: Option<NegativeAction>) {
-        let key = EidKey { iid, prefix };
-        if matches!(self.eids.get(&key), None | Some(EidWanted::Negative(_))) {
-            self.eids.want(&key, action.map(EidWanted::Negative));
+    /// One EID; none to have it deleted. Its locator set must be among the paths before the next record is taken.
+    pub fn want_eid(&mut self, key: &EidKey, wanted: Option<EidWanted>) {
+        self.eids.want(key, wanted);
+    }
+
+    /// What an EID shall be.
+    pub fn eid(&self, key: &EidKey) -> Option<&EidWanted> {
+        self.eids.get(key)
+    }
+
+    /// All EIDs that shall be in the dataplane's table, with what shall happen to their packets.
+    pub fn wanted_eids(&self) -> impl Iterator<Item = (&EidKey, &EidWanted)> {
+        self.eids.wanted()
+    }
+
+    /// EIDs that shall be in the dataplane's table.
+    pub fn eids(&self) -> usize {
+        self.eids.count()
+    }
+
+    /// Writes an EID's record again although nothing changed: the dataplane waits for a confirmation.
+    pub fn say_again(&mut self, key: &EidKey) {
+        self.eids.say_again(key);
+    }
+
+    /// Whether frames for an agent that were relayed by this RLOC pass the source check.
+    pub fn want_relay(&mut self, iid: Iid, eid: IpAddr, from: IpAddr, allowed: bool) {
+        self.relays.want(&RelayKey { iid, eid, from }, allowed.then_some(()));
+    }
+
+    /// Has the dataplane ask an agent whether it is still there. Forgotten when there is no dataplane to ask, or when
+    /// too many questions wait: who needs the answer asks again.
+    pub fn check(&mut self, iid: Iid, eid: IpAddr) {
+        if self.session.is_some() && self.checks.len() < MAX_CHECKS {
+            self.checks.insert((iid, eid));
         }
     }
 
@@ -86,15 +154,19 @@ impl Publisher {
         self.settings.tell_all_again();
         self.rlocs.tell_all_again();
         self.groups.tell_all_again();
+        self.dynamic.tell_all_again();
+        self.relays.tell_all_again();
         self.hops.tell_all_again();
         self.adjacencies.tell_all_again();
         self.sets.tell_all_again();
         self.eids.tell_all_again();
+        self.checks.clear();
         self.session = Some(Session { generation, progress: Progress::Begin });
     }
 
     /// The dataplane is gone; nothing is said until the next session.
     pub fn end_session(&mut self) {
+        self.checks.clear();
         self.session = None;
     }
 
@@ -123,6 +195,8 @@ impl Publisher {
         self.settings.dirty()
             + self.rlocs.dirty()
             + self.groups.dirty()
+            + self.dynamic.dirty()
+            + self.relays.dirty()
             + self.hops.dirty()
             + self.adjacencies.dirty()
             + self.sets.dirty()
@@ -134,7 +208,7 @@ impl Publisher {
         match &self.session {
             None => false,
             Some(session) if matches!(session.progress, Progress::Begin | Progress::Filling) => true,
-            Some(_) => self.dirty() > 0,
+            Some(_) => self.dirty() > 0 || !self.checks.is_empty(),
         }
     }
 
@@ -180,6 +254,17 @@ impl Publisher {
         if let Some((_, _, &group)) = self.groups.first_upsert() {
             self.groups.told_upsert();
             return Some(Update::GroupUpsert { group });
+        }
+        if let Some((&EidKey { iid, prefix }, ..)) = self.dynamic.first_upsert() {
+            self.dynamic.told_upsert();
+            return Some(Update::DynamicUpsert { iid, prefix });
+        }
+        if let Some((iid, eid)) = self.checks.pop_first() {
+            return Some(Update::AgentCheck { iid, eid });
+        }
+        if let Some((&RelayKey { iid, eid, from }, ..)) = self.relays.first_upsert() {
+            self.relays.told_upsert();
+            return Some(Update::RelayAllow { iid, eid, from });
         }
         if let Some((_, id, &hop)) = self.hops.first_upsert() {
             self.hops.told_upsert();
@@ -232,6 +317,14 @@ impl Publisher {
             self.hops.told_delete();
             return Some(Update::NextHopDelete { id });
         }
+        if let Some((&RelayKey { iid, eid, from }, _)) = self.relays.first_delete() {
+            self.relays.told_delete();
+            return Some(Update::RelayForbid { iid, eid, from });
+        }
+        if let Some((&EidKey { iid, prefix }, _)) = self.dynamic.first_delete() {
+            self.dynamic.told_delete();
+            return Some(Update::DynamicDelete { iid, prefix });
+        }
         if let Some((&iid, _)) = self.groups.first_delete() {
             self.groups.told_delete();
             return Some(Update::GroupDelete { iid });
@@ -262,6 +355,11 @@ impl Publisher {
             EidWanted::Remote(set) => EidAction::Remote { set: self.sets.id(set)? },
             EidWanted::Negative(action) => EidAction::Negative { action: *action },
             EidWanted::Local { port, vlan, via } => EidAction::Local { port: *port, vlan: *vlan, via: *via },
+            EidWanted::LocalHost { port, vlan, mac } => {
+                EidAction::LocalHost { port: *port, vlan: *vlan, mac: *mac }
+            }
+            EidWanted::Hold => EidAction::Hold,
+            EidWanted::Away(set) => EidAction::Away { set: self.sets.id(set)? },
         })
     }
 }

@@ -14,6 +14,15 @@ pub struct Shelf<K, V> {
     ids: Ids,
 }
 
+/// What a kind of record is referred to by.
+#[derive(Debug)]
+enum Ids {
+    /// A number of the session, the smallest free one first, so that the dataplane may index by it.
+    Numbers { next: u32, free: BTreeSet<u32> },
+    /// Its key; there may be millions.
+    None,
+}
+
 #[derive(Debug)]
 struct Entry<V> {
     /// None: to be deleted.
@@ -23,23 +32,21 @@ struct Entry<V> {
     id: u32,
 }
 
-/// The smallest free numbers first, so that the dataplane may index by them.
-#[derive(Debug, Default)]
-struct Ids {
-    next: u32,
-    free: BTreeSet<u32>,
-}
-
 impl Ids {
     fn take(&mut self) -> u32 {
-        self.free.pop_first().unwrap_or_else(|| {
-            self.next += 1;
-            self.next - 1
-        })
+        match self {
+            Ids::None => 0,
+            Ids::Numbers { next, free } => free.pop_first().unwrap_or_else(|| {
+                *next += 1;
+                *next - 1
+            }),
+        }
     }
 
     fn give_back(&mut self, id: u32) {
-        self.free.insert(id);
+        if let Ids::Numbers { free, .. } = self {
+            free.insert(id);
+        }
     }
 }
 
@@ -49,12 +56,24 @@ impl<K, V> Default for Shelf<K, V> {
             entries: BTreeMap::new(),
             upserts: BTreeSet::new(),
             deletes: BTreeSet::new(),
-            ids: Ids::default(),
+            ids: Ids::Numbers { next: 0, free: BTreeSet::new() },
         }
     }
 }
 
 impl<K: Ord + Clone, V: PartialEq> Shelf<K, V> {
+    /// A kind that nothing refers to by number.
+    pub fn without_ids() -> Self {
+        Self { ids: Ids::None, ..Self::default() }
+    }
+
+    /// `key` is told again although it did not change; nothing happens to a key that is not wanted.
+    pub fn say_again(&mut self, key: &K) {
+        if self.get(key).is_some() {
+            self.upserts.insert(key.clone());
+        }
+    }
+
     /// What `key` shall be; none to have it deleted.
     pub fn want(&mut self, key: &K, value: Option<V>) {
         match self.entries.get_mut(key) {
@@ -93,6 +112,11 @@ impl<K: Ord + Clone, V: PartialEq> Shelf<K, V> {
     /// All keys and values that shall be.
     pub fn wanted(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().filter_map(|(key, entry)| Some((key, entry.want.as_ref()?)))
+    }
+
+    /// Keys that shall be.
+    pub fn count(&self) -> usize {
+        self.entries.len() - self.deletes.len()
     }
 
     /// What `key` shall be.
@@ -219,6 +243,21 @@ mod tests {
         shelf.want(&'a', Some(2));
         assert_eq!(shelf.first_delete(), None);
         assert_eq!(upserts(&mut shelf), vec![('a', 0, 2)]);
+    }
+
+    #[test]
+    fn a_confirmation_is_said_once_and_only_of_what_is_wanted() {
+        let mut shelf = Shelf::without_ids();
+        shelf.want(&'a', Some(1));
+        upserts(&mut shelf);
+        shelf.say_again(&'a');
+        shelf.say_again(&'a');
+        shelf.say_again(&'b');
+        assert_eq!(upserts(&mut shelf), vec![('a', 0, 1)]);
+        shelf.want(&'a', None);
+        shelf.say_again(&'a');
+        assert_eq!(upserts(&mut shelf), vec![], "a deletion is not taken back");
+        assert_eq!(shelf.first_delete(), Some((&'a', 0)));
     }
 
     #[test]

@@ -78,7 +78,15 @@ impl Questions {
     /// All route lookups these questions need: each remote once as the kernel likes, and from every own RLOC of
     /// its family.
     pub fn routes(&self) -> impl Iterator<Item = RouteQuestion> + '_ {
-        self.remotes.iter().flat_map(|&remote| {
+        self.routes_to(&self.remotes)
+    }
+
+    /// The route lookups for these remotes.
+    pub fn routes_to<'a>(
+        &'a self,
+        remotes: &'a BTreeSet<IpAddr>,
+    ) -> impl Iterator<Item = RouteQuestion> + 'a {
+        remotes.iter().flat_map(|&remote| {
             let own = self.locals.iter().filter(move |local| local.is_ipv4() == remote.is_ipv4());
             let sources = std::iter::once(None).chain(own.copied().map(Some));
             sources.map(move |source| RouteQuestion { remote, source })
@@ -93,7 +101,9 @@ pub struct Facts {
     pub links: BTreeMap<u32, Link>,
     /// Addresses on links.
     pub addresses: BTreeSet<(u32, IpAddr)>,
-    /// Answered route lookups; a question without an entry has no route.
+    /// Remote RLOCs whose route lookups have been answered; another one was learned since.
+    pub asked: BTreeSet<IpAddr>,
+    /// Answered route lookups; a question of an asked remote without an entry has no route.
     pub routes: BTreeMap<RouteQuestion, Route>,
     /// Neighbours of the rloc-side ports that some route uses.
     pub neighbours: BTreeMap<NeighbourKey, Neighbour>,

@@ -17,6 +17,10 @@ const REREAD_EVERY: Duration = Duration::from_secs(10);
 /// daemon that loads a full table) is answered fifty times a second.
 const REROUTE_PAUSE: Duration = Duration::from_millis(20);
 
+/// Shortest pause between two lookups for learned remotes, for which packets may wait; those that come meanwhile are
+/// looked up together.
+const ASK_PAUSE: Duration = Duration::from_millis(2);
+
 /// Pause before the sockets are opened again after a failure.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
@@ -70,6 +74,7 @@ impl Follower {
     ) -> Result<std::convert::Infallible, KernelError> {
         let mut pending = Reaction::Reread;
         let mut rerouted = Instant::now() - REROUTE_PAUSE;
+        let mut asked = rerouted;
         let mut reread = Instant::now();
         self.shadow.ask(questions.borrow_and_update().clone());
         loop {
@@ -83,16 +88,27 @@ impl Follower {
                 rerouted = Instant::now();
                 pending = Reaction::None;
             }
+            if pending == Reaction::Ask && now >= asked + ASK_PAUSE {
+                self.look_up(kernel).await?;
+                asked = Instant::now();
+                pending = Reaction::None;
+            }
             self.resolve(kernel).await?;
             self.tell(facts);
-            let reroute_at = (pending >= Reaction::Reroute).then(|| rerouted + REROUTE_PAUSE);
+            let reroute_at = match pending {
+                Reaction::None | Reaction::Changed => None,
+                Reaction::Ask => Some(asked + ASK_PAUSE),
+                Reaction::Reroute | Reaction::Reread => Some(rerouted + REROUTE_PAUSE),
+            };
             match self.cause(kernel, questions, reroute_at, reread + REREAD_EVERY).await? {
                 Cause::Notice(notice) => pending = pending.max(self.notices(kernel, notice)),
                 Cause::Reread => pending = Reaction::Reread,
                 Cause::Asked => {
-                    self.shadow.ask(questions.borrow_and_update().clone());
-                    pending = pending.max(Reaction::Reroute);
-                    rerouted = Instant::now() - REROUTE_PAUSE;
+                    let reaction = self.shadow.ask(questions.borrow_and_update().clone());
+                    pending = pending.max(reaction);
+                    if reaction == Reaction::Reroute {
+                        rerouted = Instant::now() - REROUTE_PAUSE;
+                    }
                 }
                 Cause::Reroute | Cause::Resolve => {}
             }
@@ -136,6 +152,18 @@ impl Follower {
         let routes = kernel.routes(self.shadow.questions().routes()).await?;
         self.shadow.rerouted(routes);
         if !self.shadow.facts().neighbours.is_empty() {
+            let neighbours = kernel.neighbours().await?;
+            self.shadow.neighbours_read(neighbours);
+        }
+        Ok(())
+    }
+
+    /// Looks up the remotes that were learned since the last time.
+    async fn look_up(&mut self, kernel: &Kernel) -> Result<(), KernelError> {
+        let remotes = self.shadow.unasked();
+        let routes = kernel.routes(self.shadow.questions().routes_to(&remotes)).await?;
+        self.shadow.asked(remotes, routes);
+        if self.shadow.facts().neighbours.values().any(|neighbour| neighbour.mac.is_none()) {
             let neighbours = kernel.neighbours().await?;
             self.shadow.neighbours_read(neighbours);
         }

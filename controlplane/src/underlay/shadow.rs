@@ -51,6 +51,8 @@ pub enum Reaction {
     None,
     /// The facts changed already.
     Changed,
+    /// Remotes were learned: their routes must be looked up.
+    Ask,
     /// Route lookups must be repeated.
     Reroute,
     /// Everything must be read again.
@@ -75,9 +77,31 @@ impl Shadow {
         &self.questions
     }
 
-    /// Takes new questions; the lookups must then be repeated.
-    pub fn ask(&mut self, questions: Questions) {
-        self.questions = questions;
+    /// Takes new questions. Remotes that are no longer asked for are forgotten; those that are new must be looked up,
+    /// and everything must when our own RLOCs or ports are others.
+    pub fn ask(&mut self, questions: Questions) -> Reaction {
+        let old = std::mem::replace(&mut self.questions, questions);
+        if old.locals != self.questions.locals || old.ports != self.questions.ports {
+            return Reaction::Reroute;
+        }
+        let remotes = &self.questions.remotes;
+        self.facts.asked.retain(|remote| remotes.contains(remote));
+        self.facts.routes.retain(|question, _| remotes.contains(&question.remote));
+        self.want_next_hops();
+        if self.unasked().is_empty() { Reaction::Changed } else { Reaction::Ask }
+    }
+
+    /// Remotes whose routes have not been looked up.
+    pub fn unasked(&self) -> BTreeSet<IpAddr> {
+        self.questions.remotes.difference(&self.facts.asked).copied().collect()
+    }
+
+    /// Adds the answers of the lookups for these remotes.
+    pub fn asked(&mut self, remotes: BTreeSet<IpAddr>, routes: BTreeMap<RouteQuestion, Route>) {
+        self.facts.routes.extend(routes);
+        self.facts.asked.extend(remotes);
+        self.want_next_hops();
+        self.settle();
     }
 
     /// Applies one notification. A link that lost its carrier counts at once.
@@ -108,7 +132,15 @@ impl Shadow {
 
     /// Replaces the answers of all route lookups; the next hops in use follow from them.
     pub fn rerouted(&mut self, routes: BTreeMap<RouteQuestion, Route>) {
+        self.facts.asked.clone_from(&self.questions.remotes);
         self.facts.routes = routes;
+        self.want_next_hops();
+        self.facts.read = true;
+        self.settle();
+    }
+
+    /// The neighbours that some route uses, with what is known of them.
+    fn want_next_hops(&mut self) {
         let mut wanted = BTreeMap::new();
         for route in self.facts.routes.values() {
             let Some(link) = self.facts.links.get(&route.oif) else {
@@ -120,8 +152,6 @@ impl Shadow {
             }
         }
         self.facts.neighbours = wanted;
-        self.facts.read = true;
-        self.settle();
     }
 
     /// Takes a full reading of the kernel's neighbour table. What the kernel does not list it has forgotten,
@@ -282,6 +312,26 @@ mod tests {
         assert_eq!(shadow.observe(Notice::Overrun), Reaction::Reread);
         assert_eq!(shadow.observe(Notice::LinkGone(3)), Reaction::Reroute);
         assert!(shadow.facts().addresses.is_empty());
+    }
+
+    #[test]
+    fn a_learned_remote_is_looked_up_alone_and_a_lost_one_is_forgotten() {
+        let mut shadow = routed();
+        let mut questions = shadow.questions().clone();
+        questions.remotes.insert(ip("198.51.100.2"));
+        assert_eq!(shadow.ask(questions.clone()), Reaction::Ask);
+        assert_eq!(shadow.unasked(), [ip("198.51.100.2")].into());
+        let question = RouteQuestion { remote: ip("198.51.100.2"), source: None };
+        let route = Route { oif: 3, next_hop: ip("192.0.2.253"), mtu: None };
+        shadow.asked(shadow.unasked(), [(question, route)].into());
+        assert_eq!((shadow.facts().routes.len(), shadow.facts().neighbours.len()), (2, 2));
+        assert!(shadow.unasked().is_empty());
+
+        questions.remotes = [ip("198.51.100.1")].into();
+        assert_eq!(shadow.ask(questions.clone()), Reaction::Changed);
+        assert_eq!((shadow.facts().asked.len(), shadow.facts().neighbours.len()), (1, 1));
+        questions.locals.insert(ip("192.0.2.9"));
+        assert_eq!(shadow.ask(questions), Reaction::Reroute, "each own RLOC has its routes");
     }
 
     #[test]

@@ -11,7 +11,8 @@ pub mod site;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use sterna_controlplane::desired::{EidKey, EidWanted, Paths, Site};
+use sterna_controlplane::desired::{EidKey, EidWanted, LocatorWanted, Paths, SetKey, Site};
+use sterna_controlplane::plane::ControlPlane;
 use sterna_shm::{Adjacency, EidAction, Group, LocatorSet, NextHop, Settings, Update};
 use sterna_wire::Iid;
 
@@ -22,6 +23,7 @@ type Id = (u32, u32);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Meaning {
     Remote(Vec<Leg>),
+    Away(Vec<Leg>),
     Other(EidAction),
 }
 
@@ -51,9 +53,15 @@ pub struct Model {
     sets: BTreeMap<Id, LocatorSet>,
     eids: BTreeMap<EidKey, (EidAction, u32)>,
     groups: BTreeMap<Iid, (Group, u32)>,
+    dynamic: BTreeMap<EidKey, u32>,
+    pub relays: BTreeMap<(Iid, IpAddr, IpAddr), u32>,
+    /// Agents that were asked for, in order.
+    pub checks: Vec<(Iid, IpAddr)>,
     rlocs: BTreeMap<IpAddr, u32>,
     settings: Option<Settings>,
     last_generation: u64,
+    /// Leave out the search for dangling references after every record, for tests with very many.
+    pub fast: bool,
 }
 
 impl Model {
@@ -105,7 +113,7 @@ impl Model {
                 self.sets.insert(at(id), set);
             }
             Update::EidUpsert { iid, prefix, action } => {
-                if let EidAction::Remote { set } = action {
+                if let EidAction::Remote { set } | EidAction::Away { set } = action {
                     assert!(self.sets.contains_key(&at(&set)), "unknown set: {record:?}");
                 }
                 self.eids.insert(EidKey { iid, prefix }, (action, self.session));
@@ -117,9 +125,18 @@ impl Model {
                 self.rlocs.insert(address, self.session);
             }
             Update::SettingsUpsert { settings } => self.settings = Some(settings),
+            Update::DynamicUpsert { iid, prefix } => {
+                self.dynamic.insert(EidKey { iid, prefix }, self.session);
+            }
+            Update::RelayAllow { iid, eid, from } => {
+                self.relays.insert((iid, eid, from), self.session);
+            }
+            Update::AgentCheck { iid, eid } => self.checks.push((iid, eid)),
             _ => self.delete(record),
         }
-        self.check();
+        if !self.fast {
+            self.check();
+        }
     }
 
     fn delete(&mut self, record: &Update) {
@@ -130,6 +147,8 @@ impl Model {
             Update::SetDelete { id } => self.sets.remove(&at(id)).is_some(),
             Update::EidDelete { iid, prefix } => self.eids.remove(&EidKey { iid, prefix }).is_some(),
             Update::GroupDelete { iid } => self.groups.remove(&iid).is_some(),
+            Update::DynamicDelete { iid, prefix } => self.dynamic.remove(&EidKey { iid, prefix }).is_some(),
+            Update::RelayForbid { iid, eid, from } => self.relays.remove(&(iid, eid, from)).is_some(),
             Update::LocalRlocDelete { address } => self.rlocs.remove(&address).is_some(),
             _ => true,
         };
@@ -142,6 +161,8 @@ impl Model {
         self.eids.retain(|_, (_, by)| *by == session);
         self.groups.retain(|_, (_, by)| *by == session);
         self.rlocs.retain(|_, by| *by == session);
+        self.dynamic.retain(|_, by| *by == session);
+        self.relays.retain(|_, by| *by == session);
         self.sets.retain(|(by, _), _| *by == session);
         self.adjacencies.retain(|(by, _), _| *by == session);
         self.hops.retain(|(by, _), _| *by == session);
@@ -161,7 +182,7 @@ impl Model {
             }
         }
         for (action, session) in self.eids.values() {
-            if let EidAction::Remote { set } = action {
+            if let EidAction::Remote { set } | EidAction::Away { set } = action {
                 assert!(self.sets.contains_key(&(*session, *set)), "a set in use was deleted");
             }
         }
@@ -170,8 +191,10 @@ impl Model {
     /// What an EID means, if it is there.
     pub fn meaning(&self, key: &EidKey) -> Option<Meaning> {
         let (action, session) = self.eids.get(key)?;
-        let EidAction::Remote { set } = action else {
-            return Some(Meaning::Other(*action));
+        let (set, of): (_, fn(Vec<Leg>) -> Meaning) = match action {
+            EidAction::Remote { set } => (set, Meaning::Remote),
+            EidAction::Away { set } => (set, Meaning::Away),
+            other => return Some(Meaning::Other(*other)),
         };
         let legs = self.sets[&(*session, *set)].as_slice().iter().map(|locator| {
             let adjacency = self.adjacencies[&(*session, locator.adjacency)];
@@ -186,7 +209,7 @@ impl Model {
                 usable: locator.usable,
             }
         });
-        Some(Meaning::Remote(legs.collect()))
+        Some(of(legs.collect()))
     }
 
     /// All EIDs there are.
@@ -194,16 +217,28 @@ impl Model {
         self.eids.keys().map(|key| (*key, self.meaning(key).unwrap())).collect()
     }
 
-    /// Panics unless the tables say exactly this.
-    pub fn assert_is(&self, site: &Site, paths: &Paths, negatives: &BTreeMap<EidKey, EidAction>) {
-        let configured = site.eids.iter().map(|(key, wanted)| (*key, expected(wanted, paths)));
-        let negative = negatives.iter().map(|(key, action)| (*key, Meaning::Other(*action)));
-        let all: BTreeMap<EidKey, Meaning> = negative.chain(configured).collect();
-        assert_eq!(self.eids(), all);
+    /// Panics unless the tables say exactly this: the site and what was learned beside it.
+    pub fn assert_is(&self, site: &Site, paths: &Paths, learned: &BTreeMap<EidKey, EidWanted>) {
+        let both = learned.iter().chain(&site.eids);
+        let all: BTreeMap<EidKey, Meaning> =
+            both.map(|(key, wanted)| (*key, expected(wanted, paths))).collect();
+        self.assert_says(site, paths, all);
+    }
+
+    /// Panics unless the tables say exactly what this control plane wants.
+    pub fn assert_as(&self, plane: &ControlPlane) {
+        let paths = plane.paths();
+        let eids = plane.publisher().wanted_eids().map(|(key, wanted)| (*key, expected(wanted, paths)));
+        self.assert_says(plane.site(), paths, eids.collect());
+    }
+
+    fn assert_says(&self, site: &Site, paths: &Paths, eids: BTreeMap<EidKey, Meaning>) {
+        assert_eq!(self.eids(), eids);
         let groups: BTreeMap<Iid, Group> =
             self.groups.iter().map(|(iid, (group, _))| (*iid, *group)).collect();
         assert_eq!(groups, site.groups);
         assert_eq!(self.rlocs.keys().copied().collect::<BTreeSet<_>>(), site.rlocs);
+        assert_eq!(self.dynamic.keys().copied().collect::<BTreeSet<_>>(), site.dynamic);
         assert_eq!(self.settings, Some(paths.settings));
         let counts = (self.hops.len(), self.adjacencies.len(), self.sets.len());
         assert_eq!(
@@ -216,27 +251,32 @@ impl Model {
 
 /// What the desired state says an EID means.
 fn expected(wanted: &EidWanted, paths: &Paths) -> Meaning {
-    match wanted {
-        EidWanted::Negative(action) => Meaning::Other(EidAction::Negative { action: *action }),
-        EidWanted::Local { port, vlan, via } => {
-            Meaning::Other(EidAction::Local { port: *port, vlan: *vlan, via: *via })
+    Meaning::Other(match wanted {
+        EidWanted::Negative(action) => EidAction::Negative { action: *action },
+        EidWanted::Local { port, vlan, via } => EidAction::Local { port: *port, vlan: *vlan, via: *via },
+        EidWanted::LocalHost { port, vlan, mac } => {
+            EidAction::LocalHost { port: *port, vlan: *vlan, mac: *mac }
         }
-        EidWanted::Remote(set) => {
-            let legs = paths.sets[set].iter().map(|locator| {
-                let key = locator.adjacency;
-                let adjacency = paths.adjacencies[&key];
-                Leg {
-                    local: key.local,
-                    remote: key.remote,
-                    udp_checksum: key.udp_checksum,
-                    mtu: adjacency.mtu,
-                    hop: paths.hops[&adjacency.next_hop],
-                    priority: locator.priority,
-                    weight: locator.weight,
-                    usable: locator.usable,
-                }
-            });
-            Meaning::Remote(legs.collect())
+        EidWanted::Hold => EidAction::Hold,
+        EidWanted::Away(set) => return Meaning::Away(legs(set, paths)),
+        EidWanted::Remote(set) => return Meaning::Remote(legs(set, paths)),
+    })
+}
+
+fn legs(set: &SetKey, paths: &Paths) -> Vec<Leg> {
+    let leg = |locator: &LocatorWanted| {
+        let key = locator.adjacency;
+        let adjacency = paths.adjacencies[&key];
+        Leg {
+            local: key.local,
+            remote: key.remote,
+            udp_checksum: key.udp_checksum,
+            mtu: adjacency.mtu,
+            hop: paths.hops[&adjacency.next_hop],
+            priority: locator.priority,
+            weight: locator.weight,
+            usable: locator.usable,
         }
-    }
+    };
+    paths.sets[set].iter().map(leg).collect()
 }

@@ -39,7 +39,6 @@ name = "research"
 port = "e0"
 gateway = ["10.1.0.1/16", "fd00:64::1/64"]
 eids = ["10.1.1.0/24", "fd00:64::a:0/112"]
-dynamic = true
 [[group]]
 iid = 200
 name = "trading"
@@ -108,6 +107,7 @@ pub fn facts(questions: &Questions) -> Facts {
         let link = Link { index, name: name.into(), mac: own_mac(index), mtu: 1500, up };
         facts.links.insert(index, link);
     }
+    facts.asked = questions.remotes.clone();
     facts.addresses = [(U0, ip("192.0.2.1")), (U1, ip("198.51.100.1")), (U0, ip("2001:db8::1"))].into();
     for question in questions.routes() {
         let oif = if question.source == Some(ip("198.51.100.1")) { U1 } else { U0 };
@@ -122,4 +122,32 @@ pub fn add_route(facts: &mut Facts, question: RouteQuestion, oif: u32) {
     facts.routes.insert(question, Route { oif, next_hop, mtu: None });
     let known = Neighbour { mac: Some(gateway_mac(oif)), ..Neighbour::default() };
     facts.neighbours.insert(NeighbourKey { link: oif, address: next_hop }, known);
+}
+
+/// The secret of the tests' key files.
+pub const SECRET: &str = "tern";
+
+/// The Map-Server and Map-Resolver of [`lisp_config`].
+pub const SERVER: &str = "203.0.113.10";
+
+/// The config with a mapping system; its key file is written to `folder`.
+pub fn lisp_config(folder: &std::path::Path) -> Config {
+    use std::os::unix::fs::PermissionsExt;
+    let key = folder.join("site.key");
+    std::fs::write(&key, SECRET).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let text = lisp_text();
+    sterna_config::parse_in(&text, "test", folder).unwrap().into_config()
+}
+
+/// The text of [`lisp_config`].
+pub fn lisp_text() -> String {
+    let dynamic = "eids = [\"10.1.1.0/24\", \"fd00:64::a:0/112\"]\n";
+    let with_ranges = format!("{dynamic}dynamic_eids = [\"10.1.100.0/24\"]\n");
+    let system = format!(
+        "\n[mapping_system]\nmap_resolvers = [\"{SERVER}\"]\nsite_id = 7\n\
+         xtr_id = \"000102030405060708090a0b0c0d0e0f\"\n\
+         map_servers = [{{ address = \"{SERVER}\", keys = [{{ id = 1, file = \"site.key\" }}] }}]\n"
+    );
+    CONFIG.replace(dynamic, &with_ranges) + &system
 }

@@ -18,6 +18,7 @@ pub struct Row {
     port: Option<String>,
     vlan: Option<u16>,
     via: Option<String>,
+    mac: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,7 +59,8 @@ fn whither(row: &Row) -> String {
     };
     let vlan = row.vlan.map(|vlan| format!(" vlan {vlan}")).unwrap_or_default();
     let via = row.via.as_ref().map(|via| format!(" via {via}")).unwrap_or_default();
-    format!("{port}{vlan}{via}")
+    let mac = row.mac.as_ref().map(|mac| format!(" at {mac}")).unwrap_or_default();
+    format!("{port}{vlan}{via}{mac}")
 }
 
 /// An address with priority/weight, and whether it can be used.
@@ -87,6 +89,8 @@ mod test {
                 {"address":"198.51.100.2","priority":2,"weight":100,"usable":false}]},
             {"iid":100,"group":"research","eid":"10.1.0.0/24","kind":"local","locators":[],"port":"eth1","vlan":10},
             {"iid":100,"group":"research","eid":"10.9.0.0/24","kind":"local","locators":[],"port":"eth1","via":"10.1.0.9"},
+            {"iid":100,"group":"research","eid":"10.1.0.7/32","kind":"agent","locators":[],"port":"eth1",
+             "mac":"02:00:00:00:00:07"},
             {"iid":200,"group":null,"eid":"10.7.7.7/32","kind":"negative","locators":[],"action":"drop","expires_s":42}
             ]"#,
         )
@@ -97,6 +101,7 @@ mod test {
              100  research  10.1.2.0/24  static    192.0.2.2 1/100, 198.51.100.2 2/100 (not usable)\n\
              100  research  10.1.0.0/24  local     eth1 vlan 10\n\
              100  research  10.9.0.0/24  local     eth1 via 10.1.0.9\n\
+             100  research  10.1.0.7/32  agent     eth1 at 02:00:00:00:00:07\n\
              200  -         10.7.7.7/32  negative  drop for 42 s\n"
         );
     }

@@ -15,11 +15,26 @@ pub struct Row {
     mac: Option<String>,
     mtu: Option<u16>,
     port: Option<String>,
+    probe: Option<String>,
+    rtt_us: Option<u32>,
+    loss_permille: Option<u16>,
 }
 
 /// The text for people.
 pub fn table(rows: &[Row]) -> String {
-    let mut table = Table::new(["LOCATOR", "FROM", "REACHABLE", "NEXT HOP", "MAC", "PORT", "MTU", "WHY"]);
+    let mut table = Table::new([
+        "LOCATOR",
+        "FROM",
+        "REACHABLE",
+        "NEXT HOP",
+        "MAC",
+        "PORT",
+        "MTU",
+        "PROBE",
+        "RTT",
+        "LOSS",
+        "WHY",
+    ]);
     for row in rows {
         table.row([
             row.address.clone(),
@@ -29,6 +44,9 @@ pub fn table(rows: &[Row]) -> String {
             cell(row.mac.as_deref()),
             cell(row.port.as_deref()),
             cell(row.mtu),
+            cell(row.probe.as_deref()),
+            cell(row.rtt_us.map(|us| format!("{}.{:03} ms", us / 1000, us % 1000))),
+            cell(row.loss_permille.map(|loss| format!("{}.{} %", loss / 10, loss % 10))),
             cell(row.reason.as_deref()),
         ]);
     }
@@ -44,16 +62,16 @@ mod test {
         let rows: Vec<Row> = serde_json::from_str(
             r#"[
             {"address":"192.0.2.2","local":"192.0.2.1","reachable":true,"reason":"resolved","next_hop":"192.0.2.2",
-             "mac":"02:00:00:00:00:02","mtu":1500,"port":"eth0"},
+             "mac":"02:00:00:00:00:02","mtu":1500,"port":"eth0","probe":"up","rtt_us":1234,"loss_permille":15},
             {"address":"2001:db8::2","local":null,"reachable":false,"reason":"we have no RLOC of this address family",
              "next_hop":null,"mac":null,"mtu":null,"port":null}]"#,
         )
         .unwrap();
         assert_eq!(
             table(&rows),
-            "LOCATOR      FROM       REACHABLE  NEXT HOP   MAC                PORT   MTU  WHY\n\
-             192.0.2.2    192.0.2.1  yes        192.0.2.2  02:00:00:00:00:02  eth0  1500  resolved\n\
-             2001:db8::2  -          no         -          -                  -        -  \
+            "LOCATOR      FROM       REACHABLE  NEXT HOP   MAC                PORT   MTU  PROBE  RTT       LOSS   WHY\n\
+             192.0.2.2    192.0.2.1  yes        192.0.2.2  02:00:00:00:00:02  eth0  1500  up     1.234 ms  1.5 %  resolved\n\
+             2001:db8::2  -          no         -          -                  -        -  -      -         -      \
              we have no RLOC of this address family\n"
         );
     }

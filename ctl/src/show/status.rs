@@ -13,7 +13,12 @@ pub struct Body {
     synced: bool,
     generation: Option<u64>,
     dataplane: Option<Dataplane>,
+    /// None of an older control plane, which was always an xTR.
+    roles: Option<Vec<String>>,
     eids: Option<u64>,
+    registrations: Option<u64>,
+    mappings: Option<u64>,
+    stale: Option<u64>,
     #[serde(default)]
     refused: BTreeMap<String, u64>,
     #[serde(default)]
@@ -31,7 +36,9 @@ const SILENT_MS: u64 = 3000;
 
 /// The text for people, and whether the gateway is in order.
 pub fn text(body: &Body) -> (String, Exit) {
+    let is_xtr = body.roles.as_ref().is_none_or(|roles| roles.iter().any(|role| role == "xtr"));
     let (dataplane, alive) = match &body.dataplane {
+        None if !is_xtr => ("none: this gateway has no role that forwards".to_owned(), true),
         None => ("not connected; start it or look at its log".to_owned(), false),
         Some(dataplane) => describe(dataplane),
     };
@@ -40,15 +47,28 @@ pub fn text(body: &Body) -> (String, Exit) {
     let eids = body.eids.map(|count| format!(", {count} EIDs")).unwrap_or_default();
     let mut text = format!("gateway    {}\n", body.gateway);
     text += &format!("dataplane  {dataplane}\n");
-    text += &format!("tables     {tables}{generation}{eids}\n");
+    if is_xtr {
+        text += &format!("tables     {tables}{generation}{eids}\n");
+    }
+    if let Some(count) = body.mappings.filter(|count| *count > 0) {
+        let stale = body.stale.filter(|stale| *stale > 0);
+        let stale = stale.map(|stale| format!(", {stale} of them stale: no map-resolver answers for them"));
+        text += &format!("mappings   {count} learned{}\n", stale.unwrap_or_default());
+    }
+    if let Some(count) = body.registrations.filter(|count| *count > 0 || !is_xtr) {
+        text += &format!("server     {count} registrations\n");
+    }
     for (reason, count) in body.refused.iter().filter(|(_, count)| **count > 0) {
         text += &format!("refused    {count} updates: {reason}\n");
     }
     for warning in &body.warnings {
         text += &format!("warning    {warning}\n");
     }
-    let well =
-        alive && body.synced && body.warnings.is_empty() && body.refused.values().all(|&count| count == 0);
+    let well = alive
+        && (body.synced || !is_xtr)
+        && body.stale.is_none_or(|stale| stale == 0)
+        && body.warnings.is_empty()
+        && body.refused.values().all(|&count| count == 0);
     (text, if well { Exit::Ok } else { Exit::Found })
 }
 
@@ -82,6 +102,27 @@ mod test {
              dataplane  connected (incarnation 3), heartbeat 40 ms ago\n\
              tables     in step with the file (generation 7), 12 EIDs\n"
         );
+    }
+
+    #[test]
+    fn a_map_server_needs_no_dataplane_and_stale_mappings_are_told() {
+        let (text, exit) = shown(
+            r#"{"gateway":"ms","synced":false,"generation":null,"dataplane":null,"roles":["map-server"],
+                "registrations":3}"#,
+        );
+        assert_eq!(exit, Exit::Ok);
+        assert_eq!(
+            text,
+            "gateway    ms\n\
+             dataplane  none: this gateway has no role that forwards\n\
+             server     3 registrations\n"
+        );
+        let (text, exit) = shown(
+            r#"{"gateway":"a","synced":true,"generation":1,"dataplane":{"incarnation":1,"heartbeat_age_ms":1},
+                "roles":["xtr"],"mappings":5,"stale":2,"registrations":0}"#,
+        );
+        assert_eq!(exit, Exit::Found);
+        assert!(text.contains("mappings   5 learned, 2 of them stale"), "{text}");
     }
 
     #[test]

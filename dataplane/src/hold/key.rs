@@ -10,8 +10,39 @@ use sterna_wire::Family;
 pub enum Role {
     /// Where the destination is.
     Destination,
-    /// Whether the source may come from where it came (the source check).
+    /// Whether the source may come from where it came: nothing is known of it (the source check).
     Source,
+    /// The same, but what is known speaks against it: it may have moved.
+    Moved,
+    /// Whether the RLOC it came from relays for the destination.
+    Relay,
+    /// Where the destination is, other than where the packet came from.
+    Back,
+    /// Whether the source may attach here.
+    Attach,
+}
+
+impl Role {
+    /// How many there are.
+    pub const COUNT: usize = 6;
+
+    /// Whether the packet's source was already proved right. Others are suspects, with a share of their own.
+    pub fn is_proven(self) -> bool {
+        matches!(self, Role::Destination | Role::Back)
+    }
+}
+
+/// What was last asked for a key, so that another question is not taken for a repetition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// Nobody: the answer comes by itself.
+    Nobody,
+    /// The mapping system.
+    Mapping,
+    /// A host, by ARP or neighbour discovery.
+    Host,
+    /// The control plane, to admit a host.
+    Admission,
 }
 
 /// The EID that must be resolved before the packet goes on, and why.
@@ -30,6 +61,17 @@ pub struct HoldKey {
 impl HoldKey {
     /// A key of nothing, to fill the array that [`HoldPool::keys`] writes into.
     pub const EMPTY: HoldKey = HoldKey { iid: 0, family: Family::V4, addr: [0; 16], role: Role::Destination };
+}
+
+/// A packet that waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Front<'p> {
+    /// Where it came in.
+    pub port: u16,
+    /// Its bytes.
+    pub frame: &'p [u8],
+    /// Since when it waits for this key, monotonic ns.
+    pub held_at_ns: u64,
 }
 
 /// What became of a packet that is now held.

@@ -14,6 +14,10 @@ fn key(n: u8) -> HoldKey {
     HoldKey { iid: 100, family: Family::V4, addr, role }
 }
 
+fn front(pool: &HoldPool, n: u8) -> Option<(u16, Vec<u8>, u64)> {
+    pool.front(&key(n)).map(|front| (front.port, front.frame.to_vec(), front.held_at_ns))
+}
+
 fn limits(slots: usize, per_group: usize, per_key: usize) -> HoldLimits {
     HoldLimits { slots, slot_bytes: 64, per_group, per_key }
 }
@@ -27,9 +31,9 @@ fn released_in_order() {
     assert_eq!(pool.hold(key(0), 7, 3, b"second", 2), Ok(Held::Queued));
     assert_eq!((pool.len(), pool.keys_len(), pool.len_of_group(7), pool.len_of_group(8)), (3, 2, 3, 0));
     assert!(pool.is_waiting(&key(0)) && pool.is_waiting(&key(1)) && !pool.is_waiting(&key(2)));
-    assert_eq!(pool.front(&key(0)), Some((1, &b"first"[..])));
+    assert_eq!(front(&pool, 0), Some((1, b"first".to_vec(), 0)));
     assert!(pool.pop_front(&key(0)));
-    assert_eq!(pool.front(&key(0)), Some((3, &b"second"[..])));
+    assert_eq!(front(&pool, 0), Some((3, b"second".to_vec(), 2)));
     assert!(pool.pop_front(&key(0)));
     assert!(!pool.pop_front(&key(0)) && pool.front(&key(0)).is_none());
     assert_eq!((pool.len(), pool.len_of_group(7)), (1, 1));
@@ -75,14 +79,14 @@ fn a_pool_of_nothing_refuses() {
 }
 
 #[test]
-fn the_oldest_expire_and_say_whose_they_were() {
+fn the_oldest_expire_and_say_what_they_waited_for() {
     let mut pool = HoldPool::new(64, 64);
     for (n, now) in [(0, 10), (1, 20), (0, 30), (2, 40)] {
         pool.hold(key(n), u32::from(n), n.into(), b"x", now).unwrap();
     }
     let mut gone = Vec::new();
-    assert_eq!(pool.expire(129, 100, |group, port| gone.push((group, port))), 2);
-    assert_eq!(gone, [(0, 0), (1, 1)]);
+    assert_eq!(pool.expire(129, 100, |key, port| gone.push((*key, port))), 2);
+    assert_eq!(gone, [(key(0), 0), (key(1), 1)]);
     assert!(pool.is_waiting(&key(0)) && !pool.is_waiting(&key(1)));
     assert_eq!(pool.expire(0, 100, |_, _| unreachable!()), 0, "a clock that stepped back drops nothing");
     assert_eq!(pool.expire(1000, 100, |_, _| ()), 2);
@@ -131,6 +135,35 @@ fn keys_go_round_though_some_vanish() {
     assert_eq!(pool.keys(&mut [HoldKey::EMPTY; 9]), 5, "each once, however much room there is");
 }
 
+#[test]
+fn a_full_share_lets_its_own_packets_move() {
+    let mut pool = HoldPool::with_limits(limits(4, 2, 2));
+    assert_eq!(pool.hold(key(1), 1, 5, b"a", 0), Ok(Held::First));
+    assert_eq!(pool.hold(key(1), 1, 6, b"b", 0), Ok(Held::Queued));
+    assert_eq!(pool.hold(key(0), 1, 0, b"x", 0), Err(Overflow::ShareFull));
+    assert_eq!(pool.transfer(&key(1), key(0), 7), Ok(Held::First));
+    assert_eq!(pool.transfer(&key(1), key(1), 7), Ok(Held::Queued), "where it is already");
+    assert_eq!(pool.transfer(&key(1), key(0), 7), Ok(Held::Queued));
+    assert_eq!(pool.transfer(&key(1), key(0), 7), Err(Overflow::PoolFull), "nothing to move");
+    assert_eq!((front(&pool, 0), pool.len(), pool.len_of_group(1)), (Some((5, b"a".to_vec(), 7)), 2, 2));
+    pool.hold(key(2), 2, 0, b"y", 7).unwrap();
+    assert_eq!(pool.transfer(&key(2), key(0), 8), Err(Overflow::QueueFull));
+    assert_eq!(pool.expire(107, 100, |_, _| ()), 3, "the time begins anew");
+}
+
+#[test]
+fn another_question_is_told_from_a_repetition() {
+    const HALF: u64 = 500_000_000;
+    let mut pool = HoldPool::new(64, 64);
+    assert!(!pool.asks_anew(&key(0), Asked::Mapping, 0), "nothing waits");
+    pool.hold(key(0), 1, 0, b"x", 0).unwrap();
+    assert!(pool.asks_anew(&key(0), Asked::Mapping, 0));
+    assert!(!pool.asks_anew(&key(0), Asked::Mapping, 9));
+    assert!(pool.asks_anew(&key(0), Asked::Host, HALF - 1));
+    assert_eq!(pool.due_repeats(HALF, HALF, |_, _| ()), 0, "asked just now");
+    assert_eq!(pool.due_repeats(2 * HALF, HALF, |_, _| ()), 1);
+}
+
 /// Group, port, frame, time.
 type Packet = (u32, u16, Vec<u8>, u64);
 
@@ -175,11 +208,34 @@ impl Model {
         true
     }
 
-    fn expire(&mut self, now: u64, age: u64) -> Vec<(u32, u16)> {
+    fn transfer(
+        &mut self,
+        limits: HoldLimits,
+        from: HoldKey,
+        to: HoldKey,
+        now: u64,
+    ) -> Result<Held, Overflow> {
+        let Some(mut held) = self.queues.get(&from).and_then(VecDeque::front).cloned() else {
+            return Err(Overflow::PoolFull);
+        };
+        if from == to {
+            return Ok(Held::Queued);
+        }
+        let waiting = self.queues.get(&to).map_or(0, VecDeque::len);
+        if waiting >= limits.per_key {
+            return Err(Overflow::QueueFull);
+        }
+        self.pop(&from);
+        held.3 = now;
+        self.queues.entry(to).or_default().push_back(held);
+        Ok(if waiting == 0 { Held::First } else { Held::Queued })
+    }
+
+    fn expire(&mut self, now: u64, age: u64) -> Vec<(HoldKey, u16)> {
         let mut gone = Vec::new();
-        for queue in self.queues.values_mut() {
+        for (key, queue) in &mut self.queues {
             while queue.front().is_some_and(|held| now - held.3 >= age) {
-                gone.extend(queue.pop_front().map(|held| (held.0, held.1)));
+                gone.extend(queue.pop_front().map(|held| (*key, held.1)));
             }
         }
         self.queues.retain(|_, queue| !queue.is_empty());
@@ -191,6 +247,7 @@ impl Model {
 enum Step {
     Hold { key: u8, group: u32, port: u16, len: usize },
     Pop { key: u8 },
+    Transfer { from: u8, to: u8 },
     Expire { age: u64 },
     Repeat { interval: u64 },
     Keys { room: usize },
@@ -202,6 +259,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..12u8, 0..4u32, any::<u16>(), 0..70usize)
             .prop_map(|(key, group, port, len)| Step::Hold { key, group, port, len }),
         5 => (0..12u8).prop_map(|key| Step::Pop { key }),
+        3 => (0..12u8, 0..12u8).prop_map(|(from, to)| Step::Transfer { from, to }),
         1 => (0..200u64).prop_map(|age| Step::Expire { age }),
         1 => (0..100u64).prop_map(|interval| Step::Repeat { interval }),
         1 => (0..8usize).prop_map(|room| Step::Keys { room }),
@@ -218,7 +276,7 @@ fn agrees(pool: &HoldPool, model: &Model) {
     }
     for n in 0..12 {
         let expected = model.queues.get(&key(n)).and_then(VecDeque::front);
-        assert_eq!(pool.front(&key(n)), expected.map(|held| (held.1, &held.2[..])));
+        assert_eq!(front(pool, n), expected.map(|held| (held.1, held.2.clone(), held.3)));
         assert_eq!(pool.is_waiting(&key(n)), expected.is_some());
     }
 }
@@ -245,9 +303,13 @@ proptest! {
                     prop_assert_eq!(got, model.pop(&key(n)));
                     popped += usize::from(got);
                 }
+                Step::Transfer { from, to } => {
+                    let got = pool.transfer(&key(from), key(to), now);
+                    prop_assert_eq!(got, model.transfer(limits, key(from), key(to), now));
+                }
                 Step::Expire { age } => {
                     let mut gone = Vec::new();
-                    expired += pool.expire(now, age, |group, port| gone.push((group, port)));
+                    expired += pool.expire(now, age, |key, port| gone.push((*key, port)));
                     let mut expected = model.expire(now, age);
                     expected.sort_unstable();
                     gone.sort_unstable();

@@ -27,7 +27,6 @@ pub fn group(iid: u32) -> Group {
         mac: Mac(GATEWAY),
         gateway_v4: Some(("10.1.0.1".parse().unwrap(), 16)),
         gateway_v6: Some(("fd00:64::1".parse().unwrap(), 64)),
-        dynamic: false,
         proxy_arp: true,
     }
 }

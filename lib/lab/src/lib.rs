@@ -1,8 +1,9 @@
 //! A network in namespaces, with real Linux hosts at its ends and a witness in its middle.
 //!
-//! [`Lab::build`](lab::Lab::build) makes the two sites of [`two_sites`]: hosts, bridges, a routed underlay,
+//! [`Lab::build`](lab::Lab::build) makes the sites of a [`topology`]: hosts, bridges, a routed underlay,
 //! and in each gateway's namespace the gateway's two processes ([`gateway`]), or the kernel's own forwarding
-//! in their place, by which the lab's own measurement is tested. Hosts send the [`traffic`], the [`witness`]
+//! in their place, by which the lab's own measurement is tested. Hosts send the [`traffic`], [`relay`]s delay and lose it, peers and
+//! attackers are played by a [`script`], the [`witness`]
 //! in the underlay counts what really passes, and a [`scenario`] puts them together into one [`report`] with
 //! figures and a verdict. Every scenario has a negative control: the same run with the feature in question
 //! taken out of the config, which must fail.
@@ -19,11 +20,15 @@ pub mod interrupt;
 pub mod lab;
 pub mod leftovers;
 pub mod namespace;
+pub mod relay;
 pub mod report;
 pub mod requirements;
 pub mod scenario;
+pub mod script;
+pub mod site;
 pub mod thread;
+pub mod topology;
 pub mod traffic;
-pub mod two_sites;
+pub mod underlay;
 pub mod wiring;
 pub mod witness;

@@ -134,6 +134,18 @@ impl Namespace {
         })?
     }
 
+    /// The number of one of its interfaces.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn interface_index(&self, interface: &str) -> Result<u32> {
+        self.run(|| {
+            let socket = std::net::UdpSocket::bind(("0.0.0.0", 0))?;
+            rustix::net::netdevice::name_to_index(&socket, interface).map_err(std::io::Error::from)
+        })?
+        .map_err(LabError::io(format!("looking for {interface} in {}", self.name)))
+    }
+
     /// Ids of the processes whose main thread is inside.
     pub fn processes(&self) -> Vec<i32> {
         command::output("ip", &["netns", "pids", &self.name])

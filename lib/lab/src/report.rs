@@ -46,6 +46,8 @@ pub struct Figures {
     pub duration_s: f64,
     /// LISP data packets that the witness counted in the underlay.
     pub lisp_packets: u64,
+    /// LISP control messages that the witness counted there.
+    pub control_packets: u64,
     /// Frames in the underlay that are neither LISP nor kernels' neighbour talk.
     pub clear_packets: u64,
     /// LISP packets with no, an unknown or another group's instance-ID.

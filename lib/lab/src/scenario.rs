@@ -4,19 +4,30 @@ use std::time::Instant;
 
 use crate::error::{LabError, Result};
 use crate::gateway::plan::GatewayPlan;
+use crate::gateway::plan::server::ServerPlan;
 use crate::interrupt;
-use crate::lab::Lab;
+use crate::lab::{Adjust, Lab};
 use crate::report::{Scenario, Step, Watch};
-use crate::two_sites::Forwarding;
+use crate::site::Site;
+use crate::topology::Topology;
+use crate::underlay::Node;
 
 mod accounting;
+mod agents;
+mod attacks;
 mod bulk;
 mod control_plane_kill;
 mod fail_closed;
+mod hijack;
 mod isolation;
 mod locator_change;
+mod moving;
+mod multihoming;
 mod ping_matrix;
+mod resolve;
+mod restart;
 mod run;
+mod scale;
 mod tcp;
 mod udp;
 mod vlan;
@@ -35,8 +46,12 @@ pub struct Entry {
     pub about: &'static str,
     /// What its negative control takes away.
     pub without: &'static str,
+    /// What it needs.
+    topology: Topology,
     /// Changes a gateway's config before the start; `true` for the negative control.
     adjust: fn(&mut GatewayPlan, bool),
+    /// Changes the Map-Server's.
+    server: fn(&mut ServerPlan, bool),
     steps: &'static [Work],
 }
 
@@ -47,88 +62,197 @@ const ISOLATION: Work = ("two groups, same addresses", isolation::run);
 const KILL: Work = ("both control planes killed", control_plane_kill::run);
 const LOCATOR: Work = ("mapping changed to the other locator", locator_change::run);
 
+/// Two mapped sites and somebody else in the underlay.
+const ATTACKED: Topology = Topology { nodes: &[Node::MapServer, Node::Outsider], ..Topology::PLAIN };
+/// Two mapped sites, with a relay under site B's first locator.
+const MULTIHOMED: Topology = Topology { relayed: &[(Site::B, 0)], ..Topology::MAPPED };
+/// A Map-Server, and scripted peers.
+const SERVER_ALONE: Topology = Topology { sites: &[], ..ATTACKED };
+
 /// Every scenario, in the order of `sterna lab list`.
-pub const ALL: [Entry; 11] = [
+pub const ALL: [Entry; 17] = [
     Entry {
         name: "demo",
-        about: "everything below that `sterna demo` shows, in one lab",
-        without: "group 100's mappings at site A",
-        adjust: ping_matrix::adjust,
-        steps: &[PING, TCP, UDP, ISOLATION, KILL, LOCATOR],
+        about: "everything that `sterna demo` shows, in one lab whose sites find each other through a Map-Server",
+        without: "the Map-Server at site A",
+        topology: Topology::ROAMING,
+        adjust: ping_matrix::adjust_mapped,
+        server: moving::server,
+        steps: &[
+            ("sites find each other through the Map-Server: ping over v4 and v6", ping_matrix::run_mapped),
+            TCP,
+            UDP,
+            ISOLATION,
+            KILL,
+            ("a site prefers its other locator", locator_change::run),
+            ("an agent moves during a transfer", moving::once),
+        ],
     },
     Entry {
         name: "ping-matrix",
         about: "ping over every combination of inner and outer family, local and remote, and to the gateway",
         without: "group 100's mappings at site A",
+        topology: Topology::PLAIN,
         adjust: ping_matrix::adjust,
+        server: same,
         steps: &[PING],
     },
     Entry {
         name: "tcp",
         about: "100 MB over TCP between two agents, digests of both ends compared",
         without: "group 100's mappings at site A",
+        topology: Topology::PLAIN,
         adjust: ping_matrix::adjust,
+        server: same,
         steps: &[TCP],
     },
     Entry {
         name: "udp",
         about: "a UDP stream at a stated rate, nothing lost, reordered or changed",
         without: "group 100's mappings at site A",
+        topology: Topology::PLAIN,
         adjust: ping_matrix::adjust,
+        server: same,
         steps: &[UDP],
     },
     Entry {
         name: "isolation",
-        about: "two groups with the same addresses at once, each reaching its own peer and never the other's",
+        about: "two groups with the same addresses at once, each reaching its own peer and never the other's; then forged, \
+                over-claiming, replayed and spoofed messages and packets, each refused and counted",
         without: "the right ports of the two groups at site B: they are crossed",
+        topology: ATTACKED,
         adjust: isolation::adjust,
-        steps: &[ISOLATION],
+        server: attacks::server,
+        steps: &[ISOLATION, ("attacks by name", attacks::run)],
     },
     Entry {
         name: "control-plane-kill",
         about: "SIGKILL of both control planes and their restart under 1,000 pings/s, nothing lost",
         without: "the dataplanes, which are killed too",
+        topology: Topology::PLAIN,
         adjust: unchanged,
+        server: same,
         steps: &[KILL],
     },
     Entry {
         name: "locator-change",
         about: "a mapping changed and applied under 1,000 pings/s: traffic moves to the other locator, nothing lost",
         without: "site B's second locator",
+        topology: Topology::PLAIN,
         adjust: locator_change::adjust,
+        server: same,
         steps: &[LOCATOR],
     },
     Entry {
         name: "accounting",
         about: "mixed traffic, then the gateways' books must agree with themselves and with the witness",
         without: "the agreement on group 200's instance-ID: the gateways use another than the hosts name",
+        topology: Topology::PLAIN,
         adjust: accounting::adjust,
+        server: same,
         steps: &[("traffic of both groups", accounting::run)],
     },
     Entry {
         name: "vlan",
         about: "802.1Q-tagged agents of a group behind a tag reach each other, tags on again at the far end",
         without: "the same tag at site B",
+        topology: Topology::PLAIN,
         adjust: vlan::adjust,
+        server: same,
         steps: &[("tagged agents", vlan::run)],
     },
     Entry {
         name: "bulk",
         about: "four TCP transfers at once, both groups, both directions, both families",
         without: "group 100's mappings at site A",
+        topology: Topology::PLAIN,
         adjust: ping_matrix::adjust,
+        server: same,
         steps: &[("four transfers at once", bulk::run)],
     },
     Entry {
         name: "fail-closed",
         about: "SIGKILL of a dataplane: nothing leaves in the clear, and after its restart all is well again",
         without: "the restart",
+        topology: Topology::PLAIN,
         adjust: unchanged,
+        server: same,
         steps: &[("dataplane killed and restarted", fail_closed::run)],
+    },
+    Entry {
+        name: "resolve",
+        about: "the first packets to 100 unknown EIDs at once: held, resolved once each, delivered in order",
+        without: "room to hold packets at site A",
+        topology: Topology::MAPPED,
+        adjust: resolve::adjust,
+        server: same,
+        steps: &[("100 unknown EIDs at once", resolve::run)],
+    },
+    Entry {
+        name: "move",
+        about: "an agent changes its site ten times in each of three ways, under TCP and UDP both ways",
+        without: "the agents' range at site C",
+        topology: Topology::ROAMING,
+        adjust: moving::adjust,
+        server: moving::server,
+        steps: &[
+            ("ten announced moves", moving::announced),
+            ("ten moves with both links for a while", moving::both_links),
+            ("ten unannounced moves", moving::unannounced),
+        ],
+    },
+    Entry {
+        name: "multihoming",
+        about: "10,000 flows over two locators by weight, one locator's link cut, then only the far control plane killed",
+        without: "site B's second locator",
+        topology: MULTIHOMED,
+        adjust: multihoming::adjust,
+        server: same,
+        steps: &[
+            ("10,000 flows by weight", multihoming::shares),
+            ("one link cut", multihoming::cut),
+            ("far control plane killed", multihoming::far_control_plane),
+        ],
+    },
+    Entry {
+        name: "hijack",
+        about: "one packet and then a flood claim an agent's EID at another site; the agent keeps it, and can still move",
+        without: "the agents' range at site B",
+        topology: Topology::ROAMING,
+        adjust: hijack::adjust,
+        server: same,
+        steps: &[
+            ("one spoofed packet", hijack::one_packet),
+            ("a flood of spoofed packets", hijack::flood),
+            ("a real move after it", hijack::real_move),
+        ],
+    },
+    Entry {
+        name: "restart",
+        about: "the Map-Server killed and restarted with 10,000 registrations under pings, then every control plane in turn",
+        without: "what the Map-Server had written down",
+        topology: ATTACKED,
+        adjust: unchanged,
+        server: restart::server,
+        steps: &[
+            ("Map-Server killed and restarted", restart::map_server),
+            ("control planes killed in turn", restart::in_turn),
+        ],
+    },
+    Entry {
+        name: "scale",
+        about: "one Map-Server with a million EIDs from scripted ETRs, then 20,000 questions a second for 30 s",
+        without: "room for more than a thousand registrations",
+        topology: SERVER_ALONE,
+        adjust: unchanged,
+        server: scale::server,
+        steps: &[("EIDs registered", scale::register), ("questions answered", scale::answer)],
     },
 ];
 
 fn unchanged(_: &mut GatewayPlan, _: bool) {}
+
+fn same(_: &mut ServerPlan, _: bool) {}
 
 /// How to run a scenario.
 #[derive(Clone, Copy, Debug, Default)]
@@ -137,6 +261,8 @@ pub struct Options {
     pub negative: bool,
     /// Leave the lab up.
     pub keep: bool,
+    /// Do less of what takes long: fewer EIDs and questions of `scale`.
+    pub short: bool,
 }
 
 /// Finds a scenario.
@@ -157,18 +283,20 @@ pub fn find(name: &str) -> Result<&'static Entry> {
 /// teardown). Everything else is a step that did not hold.
 pub fn run(entry: &Entry, options: Options, watch: &mut dyn Watch) -> Result<Scenario> {
     let start = Instant::now();
-    let adjust = entry.adjust;
-    let lab = match Lab::build(Forwarding::Sterna, &move |plan| adjust(plan, options.negative)) {
+    let gateway = |plan: &mut GatewayPlan| (entry.adjust)(plan, options.negative);
+    let server = |plan: &mut ServerPlan| (entry.server)(plan, options.negative);
+    let lab = match Lab::build(entry.topology, Adjust { gateway: &gateway, server: &server }) {
         Ok(lab) => lab,
         Err(error @ (LabError::Missing { .. } | LabError::Interrupted)) => return Err(error),
         Err(error) => return Ok(not_built(entry, options, &error, watch)),
     };
     watch.note(&format!(
-        "lab {} is up after {} ms: two sites, 8 hosts, 2 gateways, a routed underlay",
+        "lab {} is up after {} ms: {}",
         lab.id().name(),
-        start.elapsed().as_millis()
+        start.elapsed().as_millis(),
+        entry.topology.in_words()
     ));
-    let mut run = Run::new(lab, options.negative, watch);
+    let mut run = Run::new(lab, options, watch);
     for (name, work) in entry.steps.iter().copied().chain([("accounts", accounting::settle as _)]) {
         run.step(name, work);
         if interrupt::requested() {

@@ -3,8 +3,10 @@
 //! Every packet carries a sequence number, the time it was meant to be sent, its group and a CRC over a
 //! patterned payload ([`payload`]); [`pace`] sends on schedule whatever comes back; [`ledger`] tells lost from
 //! late, twice, out of order and changed. [`probe`] asks and is answered (ICMP echo, or UDP to a
-//! [`responder`] that says who it is), [`stream`] goes one way, [`transfer`] is TCP, [`tagged`] is 802.1Q.
+//! [`responder`] that says who it is), [`stream`] goes one way, [`fan`] is many flows at once, [`transfer`] is TCP,
+//! [`tagged`] is 802.1Q.
 
+pub mod fan;
 pub mod ledger;
 pub mod pace;
 pub mod payload;

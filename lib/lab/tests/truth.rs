@@ -7,18 +7,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sterna_lab::error::LabError;
-use sterna_lab::gateway::plan::eids_of;
 use sterna_lab::identity::{LabId, LabLock};
-use sterna_lab::lab::{Lab, Teardown};
+use sterna_lab::lab::{Adjust, Lab, Teardown};
 use sterna_lab::leftovers::Leftovers;
 use sterna_lab::namespace::Namespace;
+use sterna_lab::site::{Family, Host, Site};
+use sterna_lab::topology::Topology;
 use sterna_lab::traffic::ledger::Tally;
 use sterna_lab::traffic::probe::{Probe, ProbePlan, Via};
 use sterna_lab::traffic::responder::{Impairment, PORT, Responder, who_is_at};
 use sterna_lab::traffic::stream::{Stream, StreamPlan};
 use sterna_lab::traffic::tagged::{TaggedAgent, TaggedPlan};
 use sterna_lab::traffic::transfer::{Transfer, TransferPlan};
-use sterna_lab::two_sites::{CORE, Family, Forwarding, Host, Site};
+use sterna_lab::underlay::CORE;
 use sterna_lab::wiring::interface_counters;
 use sterna_lab::witness::judge::judge;
 
@@ -28,7 +29,7 @@ const B1: Host = Host::new(Site::B, 1);
 
 /// A lab in which the kernel forwards; `None`, after saying why, where no lab can be.
 fn kernel_lab() -> Option<Lab> {
-    match Lab::build(Forwarding::Kernel, &|_| {}) {
+    match Lab::build(Topology::KERNEL, Adjust::NOTHING) {
         Ok(lab) => Some(lab),
         Err(error @ LabError::Missing { .. }) => {
             eprintln!("SKIP: {error}");
@@ -77,6 +78,7 @@ fn an_unimpaired_network_is_perfect_and_the_witness_counts_every_packet() {
         target: B1.eid(Family::V6, Family::V6),
         port: 5001,
         bytes: 20_000_000,
+        pace: None,
     };
     let done = Transfer::start(&lab.host(A1), &lab.host(B1), plan).unwrap().finish().unwrap();
     assert!(done.matches() && done.received == 20_000_000, "{done:?}");
@@ -87,7 +89,7 @@ fn an_unimpaired_network_is_perfect_and_the_witness_counts_every_packet() {
         port: 5002,
         group: 100,
         rate: 5000,
-        count: 5000,
+        count: Some(5000),
         size: 1000,
     };
     let (tally, took) = Stream::start(&lab.host(A1), &lab.host(B1), plan).unwrap().finish().unwrap();
@@ -110,7 +112,7 @@ fn an_unimpaired_network_is_perfect_and_the_witness_counts_every_packet() {
 fn every_fault_is_counted_exactly_and_by_its_name() {
     let Some(lab) = kernel_lab() else { return };
     let impaired = |impairment| {
-        let addresses = eids_of(B1);
+        let addresses = B1.eids();
         let _responder = Responder::start(&lab.host(B1), &addresses, B1.tag(), 100, impairment).unwrap();
         ask(&lab, Family::V4, Via::Udp(PORT), 100, 200)
     };
@@ -135,7 +137,7 @@ fn every_fault_is_counted_exactly_and_by_its_name() {
 #[test]
 fn a_packet_in_the_wrong_group_or_from_the_wrong_host_is_noticed() {
     let Some(lab) = kernel_lab() else { return };
-    let addresses = eids_of(B1);
+    let addresses = B1.eids();
     let right = Responder::start(&lab.host(B1), &addresses, B1.tag(), 100, Impairment::default()).unwrap();
     let tally = ask(&lab, Family::V6, Via::Udp(PORT), 200, 20);
     assert_eq!((tally.delivered, right.strayed()), (0, 20));

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use sterna_wire::{Iid, Mac, VlanId};
+use sterna_wire::{Iid, Mac, Prefix, VlanId};
 
 use crate::layout::{layout_choice, layout_records};
 
@@ -15,9 +15,10 @@ pub enum Event {
     Miss {
         /// Group.
         iid: Iid,
-        /// The EID without a mapping.
+        /// The EID without a mapping; with `source` perhaps one whose mapping does not have the outer source.
         eid: IpAddr,
-        /// Asked by the source check of a decapsulated packet, not for its destination.
+        /// Asked by the source check of a decapsulated packet, not for its destination. The packet waits until the
+        /// EID's entry is written again, be it with the same content.
         source: bool,
         /// Index of the port the packet came in on.
         port: u16,
@@ -35,6 +36,22 @@ pub enum Event {
         /// Tag on that port.
         vlan: Option<VlanId>,
     },
+    /// A host spoke in a range where agents come and go, and is not installed here, or elsewhere than installed.
+    /// Repeated while its packets are held.
+    Attach {
+        /// Group.
+        iid: Iid,
+        /// The agent.
+        eid: IpAddr,
+        /// Its MAC.
+        mac: Mac,
+        /// Index of the eid-side port.
+        port: u16,
+        /// Tag on that port.
+        vlan: Option<VlanId>,
+        /// What it spoke.
+        proof: AttachProof,
+    },
     /// An agent no longer answers here.
     AgentGone {
         /// Group.
@@ -42,6 +59,54 @@ pub enum Event {
         /// The agent.
         eid: IpAddr,
     },
+    /// Packets use this entry; at most once in 10 s per entry.
+    Used {
+        /// Group.
+        iid: Iid,
+        /// The entry's EID prefix.
+        prefix: Prefix,
+    },
+    /// Packets went to or came from a remote RLOC; at most once in 100 ms per RLOC.
+    Traffic {
+        /// The remote RLOC.
+        remote: IpAddr,
+        /// Some were sent there.
+        sent: bool,
+        /// Some were received from there.
+        received: bool,
+    },
+    /// A site still sends here what is for an agent that moved away; at most once a second per agent and site.
+    Stray {
+        /// Group.
+        iid: Iid,
+        /// The agent.
+        eid: IpAddr,
+        /// The outer source.
+        from: IpAddr,
+    },
+    /// One locator of a set that the EID table uses, dumped when a session starts, before [`Event::KnownEid`]s that
+    /// name the set.
+    KnownLocator {
+        /// The dataplane's own number of the set; it means nothing but "the same set" within this dump.
+        set: u32,
+        /// The remote RLOC.
+        remote: IpAddr,
+        /// Lower is better; 255 is never sent to.
+        priority: u8,
+        /// Share among equals.
+        weight: u8,
+    },
+    /// An entry that an earlier control plane left, dumped when a session starts.
+    KnownEid {
+        /// Group.
+        iid: Iid,
+        /// EID prefix.
+        prefix: Prefix,
+        /// What happens to packets for it.
+        action: KnownAction,
+    },
+    /// The dump is complete; sent also when there was nothing to dump.
+    KnownEnd,
     /// A sync is complete and swept; every worker uses it.
     Applied {
         /// As in the sync's end.
@@ -54,6 +119,44 @@ pub enum Event {
         /// The session id or the instance-ID of the update, as the kind says.
         detail: u64,
     },
+}
+
+/// What an entry left by an earlier control plane does. Negative and served ones are not told: they are not worth
+/// taking over, or follow from the config.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KnownAction {
+    /// As [`EidAction::Remote`](crate::EidAction::Remote).
+    Remote {
+        /// The set's number in this dump; without a [`Event::KnownLocator`] before it, the set is empty.
+        set: u32,
+    },
+    /// As [`EidAction::Away`](crate::EidAction::Away).
+    Away {
+        /// The set's number in this dump.
+        set: u32,
+    },
+    /// As [`EidAction::LocalHost`](crate::EidAction::LocalHost).
+    LocalHost {
+        /// Index of the eid-side port.
+        port: u16,
+        /// Tag on that port.
+        vlan: Option<VlanId>,
+        /// The agent's MAC.
+        mac: Mac,
+    },
+    /// As [`EidAction::Hold`](crate::EidAction::Hold).
+    Hold,
+}
+
+/// What shows that a host is attached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AttachProof {
+    /// It spoke ARP.
+    Arp,
+    /// It spoke neighbour discovery.
+    Nd,
+    /// It sent a packet.
+    Data,
 }
 
 /// Why an update was refused.
@@ -73,8 +176,25 @@ pub enum RefusedKind {
     LocalRlocTableFull,
     /// The port index does not exist; detail is the index.
     UnknownPort,
+    /// No room for another range of dynamic EIDs; detail is the instance-ID.
+    DynamicTableFull,
+    /// No room for another relay permission; detail is the instance-ID.
+    RelayTableFull,
+    /// Too many agents are being asked for already; detail is the instance-ID.
+    AgentChecksFull,
 }
 
+layout_choice!(AttachProof {
+    0 => Arp {},
+    1 => Nd {},
+    2 => Data {},
+});
+layout_choice!(KnownAction {
+    0 => Remote { set: u32 },
+    1 => Away { set: u32 },
+    2 => LocalHost { port: u16, vlan: Option<VlanId>, mac: Mac },
+    3 => Hold {},
+});
 layout_choice!(RefusedKind {
     0 => EidTableFull {},
     1 => NextHopTableFull {},
@@ -83,12 +203,29 @@ layout_choice!(RefusedKind {
     4 => GroupTableFull {},
     5 => LocalRlocTableFull {},
     6 => UnknownPort {},
+    7 => DynamicTableFull {},
+    8 => RelayTableFull {},
+    9 => AgentChecksFull {},
 });
 
 layout_records!(Event {
     0x0101 => Miss { iid: Iid, eid: IpAddr, source: bool, port: u16 },
     0x0110 => Agent { iid: Iid, eid: IpAddr, mac: Mac, port: u16, vlan: Option<VlanId> },
     0x0111 => AgentGone { iid: Iid, eid: IpAddr },
+    0x0112 => Attach {
+        iid: Iid,
+        eid: IpAddr,
+        mac: Mac,
+        port: u16,
+        vlan: Option<VlanId>,
+        proof: AttachProof,
+    },
+    0x0113 => Used { iid: Iid, prefix: Prefix },
+    0x0114 => Traffic { remote: IpAddr, sent: bool, received: bool },
+    0x0115 => Stray { iid: Iid, eid: IpAddr, from: IpAddr },
+    0x0116 => KnownLocator { set: u32, remote: IpAddr, priority: u8, weight: u8 },
+    0x0117 => KnownEid { iid: Iid, prefix: Prefix, action: KnownAction },
+    0x0118 => KnownEnd {},
     0x0120 => Applied { generation: u64 },
     0x0121 => Refused { kind: RefusedKind, detail: u64 },
 });
@@ -97,5 +234,5 @@ layout_records!(Event {
 const _: () = {
     use crate::layout::Field;
     assert!(RefusedKind::SIZE == 1);
-    assert!(<Event as crate::record::Record>::LONGEST == 32);
+    assert!(<Event as crate::record::Record>::LONGEST == 40);
 };

@@ -35,7 +35,7 @@ mod update;
 mod words;
 
 pub use abi::{ABI_HASH, LAYOUT_VERSION};
-pub use event::{Event, RefusedKind};
+pub use event::{AttachProof, Event, KnownAction, RefusedKind};
 pub use fuzz::{fuzz_records, fuzz_ring};
 pub use record::{BODY, Encoded, Record, RecordFault, SLOT};
 pub use ring::{ChannelFault, Consumer, Full, MAX_SLOTS, Producer, ring_bytes, ring_pair};

@@ -108,6 +108,46 @@ pub enum Update {
         /// Their value.
         settings: Settings,
     },
+    /// Adds a range in which agents may come and go; its agents are host entries of their own.
+    DynamicUpsert {
+        /// Group.
+        iid: Iid,
+        /// The range of EIDs.
+        prefix: Prefix,
+    },
+    /// Removes such a range; the agents in it stay until their own entries go.
+    DynamicDelete {
+        /// Group.
+        iid: Iid,
+        /// The range of EIDs.
+        prefix: Prefix,
+    },
+    /// Frames for this agent that come from this RLOC pass the source check: it relays after a move.
+    RelayAllow {
+        /// Group.
+        iid: Iid,
+        /// The agent, the inner destination.
+        eid: IpAddr,
+        /// The outer source.
+        from: IpAddr,
+    },
+    /// Ends that permission.
+    RelayForbid {
+        /// Group.
+        iid: Iid,
+        /// The agent, the inner destination.
+        eid: IpAddr,
+        /// The outer source.
+        from: IpAddr,
+    },
+    /// Asks the agent by ARP or neighbour discovery whether it is still there. A question, not state: the answer is
+    /// [`Event::Agent`](crate::Event::Agent) or [`Event::AgentGone`](crate::Event::AgentGone), and no sync repeats it.
+    AgentCheck {
+        /// Group.
+        iid: Iid,
+        /// The agent.
+        eid: IpAddr,
+    },
 }
 
 /// An underlay neighbour.
@@ -212,6 +252,14 @@ pub enum EidAction {
         /// The agent's MAC.
         mac: Mac,
     },
+    /// The agent left for the locators of this set: encapsulate towards them what agents here send to it, and send on
+    /// to them what other sites still send here.
+    Away {
+        /// Session id of the set.
+        set: u32,
+    },
+    /// The agent is about to leave: packets for it wait for the next entry.
+    Hold,
 }
 
 /// How a group is attached here.
@@ -229,8 +277,6 @@ pub struct Group {
     pub gateway_v4: Option<(Ipv4Addr, u8)>,
     /// The same for IPv6.
     pub gateway_v6: Option<(Ipv6Addr, u8)>,
-    /// Agents may come and go: an unknown source in a served prefix is an attach event.
-    pub dynamic: bool,
     /// Answer ARP and neighbour solicitations for the group's EIDs that are elsewhere.
     pub proxy_arp: bool,
 }
@@ -259,6 +305,8 @@ layout_choice!(EidAction {
     1 => Negative { action: NegativeAction },
     2 => Local { port: u16, vlan: Option<VlanId>, via: Option<IpAddr> },
     3 => LocalHost { port: u16, vlan: Option<VlanId>, mac: Mac },
+    4 => Away { set: u32 },
+    5 => Hold {},
 });
 layout_struct!(Group {
     iid: Iid,
@@ -267,7 +315,6 @@ layout_struct!(Group {
     mac: Mac,
     gateway_v4: Option<(Ipv4Addr, u8)>,
     gateway_v6: Option<(Ipv6Addr, u8)>,
-    dynamic: bool,
     proxy_arp: bool,
 });
 layout_struct!(Settings {
@@ -323,6 +370,11 @@ layout_records!(Update {
     0x0060 => LocalRlocUpsert { address: IpAddr },
     0x0061 => LocalRlocDelete { address: IpAddr },
     0x0070 => SettingsUpsert { settings: Settings },
+    0x0080 => DynamicUpsert { iid: Iid, prefix: Prefix },
+    0x0081 => DynamicDelete { iid: Iid, prefix: Prefix },
+    0x0090 => RelayAllow { iid: Iid, eid: IpAddr, from: IpAddr },
+    0x0091 => RelayForbid { iid: Iid, eid: IpAddr, from: IpAddr },
+    0x00a0 => AgentCheck { iid: Iid, eid: IpAddr },
 });
 
 // The sizes are part of the contract; a change here goes with a new layout version.
@@ -333,6 +385,6 @@ const _: () = {
     assert!(EidAction::SIZE == 24);
     // Header, key and action of the most frequent update share one cache line.
     assert!(crate::record::SLOT_HEADER + Iid::SIZE + Prefix::SIZE + EidAction::SIZE <= 64);
-    assert!(Group::SIZE == 41);
+    assert!(Group::SIZE == 40);
     assert!(Settings::SIZE == 8);
 };

@@ -39,7 +39,8 @@ impl<T: Copy> Cell<T> {
     ///
     /// # Safety
     /// The cell's index was loaded (Acquire) from where a writer published it after [`Arena::put`], and since
-    /// then either a guard of the arena's domain has been held, or the caller is the writer and has not retired it.
+    /// then either a guard of the arena's domain has been held, or the caller is the writer and has not retired it;
+    /// or the caller is the writer, once put something there, and puts nothing while the borrow lives.
     #[inline(always)]
     pub(crate) unsafe fn get(&self) -> &T {
         // SAFETY: by the contract the cell is live or waits for us: initialised by `put`, which happened before
@@ -125,6 +126,16 @@ impl<T: Copy> Arena<T> {
         }
     }
 
+    /// What a cell was given last, in use or not; `None` for one that was never used.
+    pub(crate) fn last_put(&self, index: u32) -> Option<&T> {
+        if index == 0 || index >= self.fresh {
+            return None;
+        }
+        // SAFETY: below `fresh`, so `put` wrote it, as it always does with what `take` gives; only `put` writes
+        // it again, which `&self` of the one writer excludes, and a `Copy` value is never dropped.
+        Some(unsafe { self.cells[index as usize].get() })
+    }
+
     /// How many retired cells wait for readers.
     pub(crate) fn waiting(&self) -> usize {
         (self.open.len + self.closed.len) as usize
@@ -184,6 +195,17 @@ mod tests {
         let mut all = fill(&mut arena);
         all.sort_unstable();
         assert_eq!(all, (1..=100).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn what_was_put_last_is_told_even_when_retired() {
+        let mut arena = Arena::<u64>::new(&Domain::new(0), 2);
+        assert_eq!([arena.last_put(0), arena.last_put(1), arena.last_put(99)], [None; 3]);
+        let index = arena.put(7).unwrap();
+        // SAFETY: never published at all.
+        unsafe { arena.retire(index) };
+        assert_eq!(arena.last_put(index), Some(&7));
+        assert_eq!(arena.last_put(index + 1), None, "never used");
     }
 
     #[test]

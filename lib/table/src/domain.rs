@@ -89,6 +89,12 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Its number, below the domain's `max_readers`; no other reader has it at the same time.
+    #[inline]
+    pub fn slot(&self) -> usize {
+        self.slot
+    }
+
     /// Enters, at the start of a burst: one store and one fence. Nothing seen is freed until the guard is dropped.
     ///
     /// Keep it short: what writers unlink meanwhile waits for it. A worker that sleeps drops it first.
@@ -150,6 +156,7 @@ mod tests {
         let domain = Domain::new(2);
         let first = domain.reader();
         let second = domain.reader();
+        assert_eq!([&first, &second].map(|reader| reader.as_ref().map(Reader::slot)), [Some(0), Some(1)]);
         assert!(first.is_some() && second.is_some() && domain.reader().is_none());
         drop(first);
         assert!(domain.reader().is_some());

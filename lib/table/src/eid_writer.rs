@@ -149,6 +149,29 @@ impl<V: Copy + Send + Sync + 'static> EidWriter<V> {
         })
     }
 
+    /// The entry with an index that [`Found`](crate::Found) gave; `None` when nothing is there now.
+    /// An index is used again: what is told is the entry that lies there now.
+    pub fn at(&self, index: u32) -> Option<(EidKey, V)> {
+        let entry = self.arena.last_put(index)?;
+        let place = self.shared.find::<Writing>(&entry.key, self.shared.secret.hash(&entry.key))?;
+        (place.entry == index).then_some((entry.key, entry.value))
+    }
+
+    /// How many buckets there are, for [`EidWriter::in_bucket`].
+    pub fn buckets(&self) -> usize {
+        self.shared.buckets.len()
+    }
+
+    /// The entries of one bucket, at most eight: a walk over all buckets that is interrupted and continued finds
+    /// every entry that is there throughout exactly once, because an entry never moves.
+    pub fn in_bucket(&self, bucket: usize) -> impl Iterator<Item = (EidKey, V)> + '_ {
+        self.shared.buckets.get(bucket).into_iter().flat_map(|bucket| bucket.occupied()).map(|index| {
+            // SAFETY: the index stands in a bucket and we are the writer, so it is not retired.
+            let entry = unsafe { self.shared.entry_of(index) };
+            (entry.key, entry.value)
+        })
+    }
+
     /// The prefix lengths present in an instance, longest first.
     pub fn lengths(&self, iid: Iid, family: Family) -> Vec<u8> {
         let realm = realm_of(iid, family);

@@ -206,3 +206,50 @@ fn an_entry_costs_at_most_a_hundred_bytes() {
     let each = writer.bytes() as f64 / 1e6;
     assert!(each <= 100.0, "{each}");
 }
+
+#[test]
+fn an_index_leads_back_to_its_entry_while_it_is_there() {
+    let domain = Domain::new(1);
+    let mut worker = domain.reader().unwrap();
+    let (mut writer, table) = eid_table::<u64>(&domain, 10, [1, 1]);
+    writer.insert(v4(1), 11).unwrap();
+    let index = |worker: &mut Reader| {
+        table.lookup(&worker.enter(), Question::v4(1, [0, 0, 0, 1])).map(|found| found.index)
+    };
+    let first = index(&mut worker).unwrap();
+    assert_eq!(writer.at(first), Some((v4(1), 11)));
+    writer.insert(v4(1), 12).unwrap();
+    let second = index(&mut worker).unwrap();
+    assert_eq!((writer.at(first), writer.at(second)), (None, Some((v4(1), 12))));
+    writer.remove(&v4(1));
+    assert_eq!(writer.at(second), None);
+    assert_eq!([writer.at(0), writer.at(9), writer.at(u32::MAX)], [None; 3], "nothing was ever there");
+}
+
+#[test]
+fn a_walk_by_buckets_meets_what_stays_once_whatever_comes_and_goes() {
+    let domain = Domain::new(1);
+    let count = if cfg!(miri) { 40 } else { 4000 };
+    let (mut writer, _table) = eid_table::<u64>(&domain, 2 * count, [1, 1]);
+    for number in 0..count {
+        writer.insert(v4(number), 0).unwrap();
+    }
+    let mut met = vec![0; count];
+    for bucket in 0..writer.buckets() {
+        for (key, _) in writer.in_bucket(bucket) {
+            let IpAddr::V4(address) = key.addr() else { continue };
+            if let Some(met) = met.get_mut(u32::from(address) as usize) {
+                *met += 1;
+            }
+        }
+        // Odd ones come and go, even ones are replaced; others join.
+        let number = bucket % count;
+        if number % 2 == 1 {
+            writer.remove(&v4(number));
+        }
+        writer.insert(v4(number), 1).unwrap();
+        writer.insert(v4(count + number), 1).unwrap();
+    }
+    assert!(met.iter().step_by(2).all(|met| *met == 1));
+    assert_eq!(writer.in_bucket(usize::MAX).count(), 0);
+}

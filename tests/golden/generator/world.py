@@ -235,6 +235,12 @@ def capture(frames):
     return b"".join(records)
 
 
+def record_text(record):
+    """One record as TOML: numbers, words and lists of words."""
+    value = lambda v: str(v).lower() if isinstance(v, (bool, int)) else str(v).replace("'", '"') if isinstance(v, list) else f'"{v}"'
+    return "[[record]]\n" + "".join(f"{key} = {value(v)}\n" for key, v in record.items())
+
+
 class Case:
     """One case: a sentence, a config, packets in and out by port and time, counters."""
 
@@ -247,6 +253,7 @@ class Case:
         self.name, self.sentence = name, sentence
         self.config = base.format(dataplane=dataplane + "\n" if dataplane else "") + config
         self.packets = {}
+        self.records = []
         self.counters = {}
         self.until_ms = until_ms
         self.clock_ms = 0
@@ -273,6 +280,11 @@ class Case:
     def underlay_gets(self, *frames, port="eth0"):
         return self.put("out", port, frames)
 
+    def record(self, at=0, **fields):
+        """What the control plane says at this time beside what follows from the config: see harness/record.rs."""
+        self.records.append({"at_ms": at, **fields})
+        return self
+
     def count(self, port, **counters):
         self.counters.setdefault(port, {}).update(counters)
         return self
@@ -284,6 +296,8 @@ class Case:
             old.unlink()
         (folder / "config.toml").write_text(f"# {self.sentence}\n\n{self.config}")
         (folder / "counters.toml").write_text(self.counters_text())
+        if self.records:
+            (folder / "records.toml").write_text("\n".join(record_text(record) for record in self.records))
         for stem, frames in self.packets.items():
             (folder / f"{stem}.pcap").write_bytes(capture(frames))
 

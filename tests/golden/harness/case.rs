@@ -8,6 +8,8 @@ use pcap_file::pcap::PcapReader;
 use serde::Deserialize;
 use sterna_config::{Config, Look};
 
+use super::record::{self, Record};
+
 /// Where the cases are.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
@@ -35,6 +37,8 @@ pub struct Case {
     pub config: Config,
     /// What arrives, in order of time.
     pub arrivals: Vec<Arrival>,
+    /// What the control plane says beside, in order of time.
+    pub records: Vec<Record>,
     /// When the case ends.
     pub until_ns: u64,
     /// What must leave, by port.
@@ -88,7 +92,8 @@ impl Case {
             "{name}: counters of no port"
         );
         let (until_ns, counters) = (counted.until_ms * 1_000_000, counted.ports);
-        Case { name, sentence, config, arrivals, until_ns, expected, counters }
+        let records = record::read(folder);
+        Case { name, sentence, config, arrivals, records, until_ns, expected, counters }
     }
 
     /// Whether the case expects this counter above zero.

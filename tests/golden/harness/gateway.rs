@@ -2,7 +2,7 @@
 //! ports in memory.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use sterna_controlplane::plane::ControlPlane;
@@ -14,10 +14,13 @@ use sterna_dataplane::state::{FRESH, UPLINK, Upward, WorkerLimits, WorkerState};
 use sterna_dataplane::step::{Verdicts, step_burst};
 use sterna_dataplane::tables::Tables;
 use sterna_dataplane::worker::transmit_ready;
-use sterna_shm::{Balance, CounterBlock, Counters, CountersView, ScopeName, ScopeView, balance};
+use sterna_shm::{
+    Balance, CounterBlock, Counters, CountersView, Event, ScopeName, ScopeView, Update, balance,
+};
 use sterna_xsk::{BURST, Frame, MemoryOptions, Port, Wire, memory_port};
 
 use super::case::{Arrival, Case};
+use super::record::Record;
 use super::world::World;
 
 /// How packets of one moment reach `step_burst`.
@@ -59,6 +62,7 @@ const START_NS: u64 = 10_000_000_000;
 const ROUNDS: usize = 8;
 
 struct Gateway {
+    began: Instant,
     plane: ControlPlane,
     applier: Applier,
     tables: Tables,
@@ -74,13 +78,20 @@ struct Gateway {
 pub fn run(case: &Case, world: &World, bursts: Bursts) -> Outcome {
     let mut gateway = Gateway::new(case, world);
     let same_moment = |a: &Arrival, b: &Arrival| (a.at_ns, a.port) == (b.at_ns, b.port);
+    let mut records = case.records.iter().enumerate().peekable();
     for moment in case.arrivals.chunk_by(same_moment) {
+        while let Some((number, record)) = records.next_if(|(_, record)| record.at_ns() <= moment[0].at_ns) {
+            gateway.hear(record, &record.updates(&case.config, world, number as u32));
+        }
         gateway.advance(START_NS + moment[0].at_ns);
         let size = if bursts == Bursts::OfOne { 1 } else { BURST };
         for burst in moment.chunks(size) {
             gateway.serve(burst);
         }
         gateway.settle();
+    }
+    for (number, record) in records {
+        gateway.hear(record, &record.updates(&case.config, world, number as u32));
     }
     gateway.advance(START_NS + case.until_ns);
     gateway.outcome()
@@ -113,7 +124,9 @@ impl Gateway {
         let state = WorkerState::new(ports.len(), &worker, uplink);
         let sent = vec![Vec::new(); ports.len()];
         let plane = ControlPlane::new(config.clone());
-        let mut gateway = Gateway { plane, applier, tables, reader, state, ports, counters, blocks, sent };
+        let began = Instant::now();
+        let mut gateway =
+            Gateway { began, plane, applier, tables, reader, state, ports, counters, blocks, sent };
         gateway.state.now_ns = START_NS;
         gateway.synchronise(case, world);
         gateway
@@ -121,9 +134,13 @@ impl Gateway {
 
     /// The session begins as in production: the underlay's facts, then the whole state; hosts were seen before.
     fn synchronise(&mut self, case: &Case, world: &World) {
-        self.plane.underlay(world.facts(&self.plane.questions()));
+        let now = self.now();
+        self.plane.underlay(world.facts(&self.plane.questions()), now);
         self.applier.begin_session();
-        self.plane.session_began(1, case.config.ports.iter().map(|port| port.name.clone()).collect());
+        let ports = case.config.ports.iter().map(|port| port.name.clone()).collect();
+        self.plane.session_began(1, ports, now);
+        // The table is empty: there is nothing to be told before.
+        self.plane.event(Event::KnownEnd, now);
         self.conduct();
         assert!(self.plane.publisher().synced(), "{}: the tables did not sync", case.name);
         for (iid, eid, mac) in world.agents() {
@@ -138,17 +155,19 @@ impl Gateway {
 
     /// What the conductor does: events up, updates down, until both are silent.
     fn conduct(&mut self) {
+        let now = self.now();
+        self.applier.set_time(self.state.now_ns);
         for _ in 0..ROUNDS {
             while let Some(seen) = self.state.uplink.pop() {
                 if let Some(event) = self.applier.learn(&seen) {
-                    self.plane.event(event, Instant::now());
+                    self.plane.event(event, now);
                 }
             }
             let updates = self.plane.pump(4096);
             for update in &updates {
                 let event = self.applier.apply(update).unwrap_or_else(|fault| panic!("{fault}"));
                 if let Some(event) = event {
-                    self.plane.event(event, Instant::now());
+                    self.plane.event(event, now);
                 }
             }
             self.applier.flush();
@@ -157,6 +176,23 @@ impl Gateway {
             }
         }
         panic!("the planes do not come to rest");
+    }
+
+    /// Something that the config does not say becomes true.
+    fn hear(&mut self, record: &Record, updates: &[Update]) {
+        self.advance(START_NS + record.at_ns());
+        self.applier.set_time(self.state.now_ns);
+        for update in updates {
+            let answer = self.applier.apply(update).unwrap_or_else(|fault| panic!("{fault}"));
+            assert_eq!(answer, None, "{update:?} is refused");
+        }
+        self.applier.flush();
+        self.settle();
+    }
+
+    /// The case's clock as the control plane reads it.
+    fn now(&self) -> Instant {
+        self.began + Duration::from_nanos(self.state.now_ns - START_NS)
     }
 
     /// One burst of one port through `step_burst`, as the worker does it.

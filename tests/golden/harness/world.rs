@@ -77,6 +77,12 @@ impl World {
         at.unwrap_or_else(|| panic!("no link {name} in world.toml")) as u32 + 1
     }
 
+    /// The MAC of the underlay's router.
+    pub fn router(&self) -> Mac {
+        let known = self.neighbour.iter().find_map(|row| row.mac.as_deref());
+        mac(known.expect("a router in world.toml"))
+    }
+
     /// The kernel's answers to these questions.
     pub fn facts(&self, questions: &Questions) -> Facts {
         let mut facts = Facts { read: true, settled: true, ..Facts::default() };

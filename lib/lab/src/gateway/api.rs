@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{LabError, Result};
@@ -13,6 +14,9 @@ use crate::error::{LabError, Result};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// An answer longer than this is no answer of ours.
 const MOST: u64 = 16 << 20;
+
+/// Where the counters of the LISP roles are.
+const ROLES: &str = "/v1/lisp/counters";
 
 /// A status and a JSON body.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,11 +27,91 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// The API of one control plane.
+#[derive(Clone, Debug)]
+pub struct Api {
+    name: String,
+    socket: PathBuf,
+}
+
+impl Api {
+    /// The API that is served at a socket.
+    pub fn new(name: &str, socket: PathBuf) -> Self {
+        Self { name: name.to_owned(), socket }
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn ask(&self, method: &str, path: &str) -> Result<Answer> {
+        ask(&self.socket, method, path)
+    }
+
+    /// What GET answers.
+    ///
+    /// # Errors
+    /// Also when the answer is not 200.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        self.granted("GET", path)
+    }
+
+    /// What POST answers.
+    ///
+    /// # Errors
+    /// Also when the answer is not 200.
+    pub fn post(&self, path: &str) -> Result<Value> {
+        self.granted("POST", path)
+    }
+
+    /// What GET answers, in a shape.
+    ///
+    /// # Errors
+    /// Also when the shape is another.
+    pub fn get_as<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let body = self.get(path)?;
+        serde_json::from_value(body).map_err(|error| self.error("GET", path, 200, error.to_string()))
+    }
+
+    /// A counter of the LISP roles, added up over the roles that have one of this name; 0 when none has.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn count(&self, name: &str) -> Result<u64> {
+        Ok(sum_of(&self.get(ROLES)?, name))
+    }
+
+    fn granted(&self, method: &str, path: &str) -> Result<Value> {
+        let answer = self.ask(method, path)?;
+        if answer.status == 200 {
+            return Ok(answer.body);
+        }
+        let body = answer.body.to_string().chars().take(400).collect();
+        Err(self.error(method, path, answer.status, body))
+    }
+
+    fn error(&self, method: &str, path: &str, status: u16, body: String) -> LabError {
+        LabError::Api { gateway: self.name.clone(), request: format!("{method} {path}"), status, body }
+    }
+}
+
+/// Adds up every number under this key, wherever it stands.
+fn sum_of(value: &Value, name: &str) -> u64 {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| if key == name { value.as_u64().unwrap_or(0) } else { sum_of(value, name) })
+            .sum(),
+        Value::Array(values) => values.iter().map(|value| sum_of(value, name)).sum(),
+        _ => 0,
+    }
+}
+
 /// Asks `method path` at the socket.
 ///
 /// # Errors
 /// When nobody listens, or what comes back is not HTTP with JSON.
-pub fn ask(socket: &Path, method: &str, path: &str) -> Result<Answer> {
+fn ask(socket: &Path, method: &str, path: &str) -> Result<Answer> {
     let what = || LabError::io(format!("asking {} for {path}", socket.display()));
     let mut stream = UnixStream::connect(socket).map_err(what())?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(what())?;
@@ -64,6 +148,12 @@ mod tests {
         let answer = parse(b"HTTP/1.0 200 OK\r\ncontent-length: 13\r\n\r\n{\"synced\":true}").unwrap();
         assert_eq!(answer.status, 200);
         assert_eq!(answer.body["synced"], true);
+    }
+
+    #[test]
+    fn a_counter_is_found_wherever_it_stands() {
+        let told = serde_json::json!({"itr": {"misses": 3}, "etr": [{"misses": 2, "other": {"x": 1}}]});
+        assert_eq!((sum_of(&told, "misses"), sum_of(&told, "x"), sum_of(&told, "y")), (5, 1, 0));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A gateway's counters as its API tells them: per port, drops by reason, the balance, the frames.
 
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// One worker on one port.
@@ -64,14 +63,6 @@ pub struct Drop {
 }
 
 impl Books {
-    /// Reads the body of `/v1/counters`.
-    ///
-    /// # Errors
-    /// When the shape is another.
-    pub fn from_json(body: Value) -> serde_json::Result<Self> {
-        serde_json::from_value(body)
-    }
-
     /// A counter summed over the scopes of a side.
     pub fn sum(&self, side: &str, name: &str) -> u64 {
         self.scopes.iter().filter(|scope| scope.side == side).map(|scope| scope.get(name)).sum()
@@ -112,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_apis_shape_is_read() {
-        let books = Books::from_json(json!({
+        let books: Books = serde_json::from_value(json!({
             "scopes": [
                 {"worker": 0, "port": "eth1", "side": "eid", "counters": {"rx_packets": 5}},
                 {"worker": 0, "port": "eth0", "side": "rloc", "counters": {"rx_packets": 7, "tx_packets": 5}},

@@ -1,12 +1,22 @@
 //! The config file of a gateway, written by the lab in the shape an operator would write.
 
-use std::fmt::Write;
-use std::net::IpAddr;
-use std::path::PathBuf;
+mod key;
+mod registry;
+pub mod server;
 
+use std::fmt::Write;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::error::{LabError, Result};
 use crate::identity::LabId;
 use crate::requirements::BPF_DIR;
-use crate::two_sites::{Family, GROUPS, Host, Site, anycast_gateway, anycast_mac, eid_prefix, rloc};
+use crate::site::{Family, GROUPS, Site, anycast_gateway, anycast_mac, eid_prefix, roaming_range};
+use crate::underlay::rloc;
+
+pub use key::KeyFile;
+pub use registry::RegistryPlan;
 
 /// The group of the VLAN scenario: on the same port as group 100, behind a tag.
 pub const TAGGED_GROUP: u32 = 300;
@@ -22,6 +32,19 @@ pub struct Locator {
     pub priority: u8,
 }
 
+/// `[[rloc]]`: one of our own locators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnLocator {
+    /// The RLOC.
+    pub address: IpAddr,
+    /// The port it is on.
+    pub port: String,
+    /// What we register it with: lower is preferred.
+    pub priority: u8,
+    /// What we register it with: its share among those of one priority.
+    pub weight: u8,
+}
+
 /// `[[group]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupPlan {
@@ -33,8 +56,8 @@ pub struct GroupPlan {
     pub vlan: Option<u16>,
     /// Prefixes served here.
     pub eids: Vec<String>,
-    /// Whether agents come and go.
-    pub dynamic: bool,
+    /// Ranges in which agents come and go.
+    pub dynamic_eids: Vec<String>,
 }
 
 /// `[[mapping]]`.
@@ -59,16 +82,20 @@ pub struct GatewayPlan {
     pub folder: PathBuf,
     /// The core of its one worker.
     pub core: usize,
-    /// Our own locators with the port of each.
-    pub rlocs: Vec<(IpAddr, String)>,
+    /// Other keys of `[dataplane]` with their values, as TOML.
+    pub dataplane: Vec<(&'static str, String)>,
+    /// Our own locators.
+    pub rlocs: Vec<OwnLocator>,
     /// The groups.
     pub groups: Vec<GroupPlan>,
     /// The mappings of the other site.
     pub mappings: Vec<MappingPlan>,
+    /// The mapping system, when mappings are not static.
+    pub registry: Option<RegistryPlan>,
 }
 
 impl GatewayPlan {
-    /// The file of a site in the lab's ordinary state: everything right.
+    /// The file of a site in the lab's ordinary state: everything right, mappings static.
     pub fn ordinary(id: &LabId, site: Site) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -76,10 +103,21 @@ impl GatewayPlan {
             name: id.namespace(&site.gateway()),
             folder: id.folder().join(site.gateway()),
             core: if site == Site::A { 0 } else { cores - 1 },
+            dataplane: Vec::new(),
             rlocs: own_rlocs(site),
             groups: GROUPS.iter().map(|iid| group(site, *iid)).collect(),
             mappings: GROUPS.iter().flat_map(|iid| mappings(site.other(), *iid)).collect(),
+            registry: None,
         }
+    }
+
+    /// The same with the mapping system in place of static mappings; agents of group 100 come and go in a range.
+    pub fn mapped(id: &LabId, site: Site) -> Self {
+        let mut plan = Self::ordinary(id, site);
+        plan.mappings.clear();
+        plan.registry = Some(RegistryPlan::of(site));
+        plan.groups[0].dynamic_eids = Family::BOTH.map(roaming_range).to_vec();
+        plan
     }
 
     /// Adds the tagged group at this site, with the agents of group 100 as its members, under `tag`.
@@ -111,27 +149,47 @@ impl GatewayPlan {
         PathBuf::from(BPF_DIR).join("sterna").join(&self.name)
     }
 
+    /// Where it keeps what must survive a restart.
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// Writes the file, its keys, and the folders it names.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write(&self) -> Result<()> {
+        make_folders(&[self.run_dir(), self.state_dir()])?;
+        if let Some(registry) = &self.registry {
+            registry.key.write(&self.folder)?;
+        }
+        write_file(&self.config_file(), &self.render())
+    }
+
     /// The file's text.
     pub fn render(&self) -> String {
+        let knobs: String = self.dataplane.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let mut text = format!(
             "[gateway]\nname = \"{}\"\nroles = [\"xtr\"]\n\n[dataplane]\ncores = [{}]\nmax_eids = 65_536\n\
-             max_sets = 1024\n\n[paths]\nrun_dir = \"{}\"\npin_dir = \"{}\"\n",
+             max_sets = 1024\n{knobs}\n[paths]\nrun_dir = \"{}\"\npin_dir = \"{}\"\nstate_dir = \"{}\"\n",
             self.name,
             self.core,
             self.run_dir().display(),
-            self.pin_dir().display()
+            self.pin_dir().display(),
+            self.state_dir().display()
         );
         for (port, side) in self.ports() {
             push(&mut text, format_args!("\n[[port]]\nname = \"{port}\"\nside = \"{side}\"\n"));
         }
-        for (address, port) in &self.rlocs {
-            push(&mut text, format_args!("\n[[rloc]]\naddress = \"{address}\"\nport = \"{port}\"\n"));
-        }
+        self.rlocs.iter().for_each(|own| own.render(&mut text));
         for group in &self.groups {
             group.render(&mut text);
         }
         for mapping in &self.mappings {
             mapping.render(&mut text);
+        }
+        if let Some(registry) = &self.registry {
+            registry.render(&mut text);
         }
         text
     }
@@ -143,6 +201,18 @@ impl GatewayPlan {
     }
 }
 
+impl OwnLocator {
+    fn render(&self, text: &mut String) {
+        push(
+            text,
+            format_args!(
+                "\n[[rloc]]\naddress = \"{}\"\nport = \"{}\"\npriority = {}\nweight = {}\n",
+                self.address, self.port, self.priority, self.weight
+            ),
+        );
+    }
+}
+
 impl GroupPlan {
     fn render(&self, text: &mut String) {
         let gateways: Vec<String> = Family::BOTH
@@ -150,21 +220,24 @@ impl GroupPlan {
             .map(|family| anycast_gateway(*family))
             .map(|(address, length)| format!("\"{address}/{length}\""))
             .collect();
-        let eids: Vec<String> = self.eids.iter().map(|eid| format!("\"{eid}\"")).collect();
+        // What is empty is left out, as an operator would.
+        let list = |key: &str, words: &[String]| match words {
+            [] => String::new(),
+            words => format!("{key} = [{}]\n", quoted(words)),
+        };
+        let eids = list("eids", &self.eids) + &list("dynamic_eids", &self.dynamic_eids);
         let mac: Vec<String> = anycast_mac(self.iid).iter().map(|byte| format!("{byte:02x}")).collect();
         let vlan = self.vlan.map(|tag| format!("vlan = {tag}\n")).unwrap_or_default();
         push(
             text,
             format_args!(
                 "\n[[group]]\niid = {}\nname = \"group-{}\"\nport = \"{}\"\n{vlan}gateway = [{}]\nmac = \"{}\"\n\
-                 eids = [{}]\ndynamic = {}\n",
+                 {eids}",
                 self.iid,
                 self.iid,
                 self.port,
                 gateways.join(", "),
-                mac.join(":"),
-                eids.join(", "),
-                self.dynamic
+                mac.join(":")
             ),
         );
     }
@@ -194,10 +267,29 @@ fn push(text: &mut String, part: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(part);
 }
 
-fn own_rlocs(site: Site) -> Vec<(IpAddr, String)> {
-    (0..2)
-        .flat_map(|link| Family::BOTH.map(|family| (rloc(site, link, family), format!("rloc{link}"))))
-        .collect()
+fn quoted(words: &[String]) -> String {
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+}
+
+fn make_folders(folders: &[PathBuf]) -> Result<()> {
+    folders.iter().try_for_each(|folder| {
+        fs::create_dir_all(folder).map_err(LabError::io(format!("making {}", folder.display())))
+    })
+}
+
+fn write_file(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(LabError::io(format!("writing {}", path.display())))
+}
+
+/// Link 0 is preferred, link 1 stands by.
+fn own_rlocs(site: Site) -> Vec<OwnLocator> {
+    let own = |link, family| OwnLocator {
+        address: rloc(site, link, family),
+        port: format!("rloc{link}"),
+        priority: link + 1,
+        weight: 100,
+    };
+    (0..2).flat_map(|link| Family::BOTH.map(|family| own(link, family))).collect()
 }
 
 fn group(site: Site, iid: u32) -> GroupPlan {
@@ -205,8 +297,7 @@ fn group(site: Site, iid: u32) -> GroupPlan {
         .iter()
         .flat_map(|inner| Family::BOTH.map(|outer| eid_prefix(site, *inner, outer)))
         .collect();
-    // One group of each kind: agents that come and go, and prefixes that are simply here.
-    GroupPlan { iid, port: format!("eid{iid}"), vlan: None, eids, dynamic: iid == GROUPS[0] }
+    GroupPlan { iid, port: format!("eid{iid}"), vlan: None, eids, dynamic_eids: Vec::new() }
 }
 
 /// The mappings of a site: link 0 is preferred, link 1 stands by.
@@ -220,9 +311,4 @@ fn mappings(site: Site, iid: u32) -> Vec<MappingPlan> {
         }
     }
     mappings
-}
-
-/// Every address of a host, the order of [`eid_prefix`].
-pub fn eids_of(host: Host) -> Vec<IpAddr> {
-    Family::BOTH.iter().flat_map(|inner| Family::BOTH.map(|outer| host.eid(*inner, outer))).collect()
 }

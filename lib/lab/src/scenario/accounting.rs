@@ -6,10 +6,13 @@ use crate::error::Result;
 use crate::gateway::books::{Books, Scope};
 use crate::gateway::plan::GatewayPlan;
 use crate::gateway::process::Gateway;
+use crate::relay::Relay;
+use crate::relay::direction::Counts;
 use crate::report::Table;
+use crate::site::{Family, GROUPS, Host, Site};
 use crate::traffic::ledger::Tally;
 use crate::traffic::probe::{Probe, ProbePlan, Via};
-use crate::two_sites::{CORE, Family, GROUPS, Host, Site};
+use crate::underlay::CORE;
 use crate::wiring::interface_counters;
 use crate::witness::capture::Testimony;
 use crate::witness::judge::{Verdict, judge};
@@ -69,21 +72,56 @@ pub(super) fn settle(run: &mut Run<'_>) -> Result<Outcome> {
     let books = read_books(run);
     let testimony = run.lab.testify()?;
     let verdict = testimony.as_ref().map(judge).transpose()?.unwrap_or_default();
-    if let Ok(books) = &books {
-        show_ports(run, books);
-        show_drops(run)?;
-        show_balance(run, books);
+    match &books {
+        Ok(books) => {
+            show_ports(run, books);
+            show_drops(run)?;
+            show_balance(run, books);
+        }
+        // Not at rest, or not all of them: what there is helps whoever looks for the reason.
+        Err(_) => {
+            show_ports(run, &unsettled_books(run));
+            show_drops(run)?;
+        }
     }
+    show_roles(run);
     if let Some(testimony) = &testimony {
         show_witness(run, testimony, &verdict)?;
     }
+    show_relays(run);
     let whole = run.lab.gateways().iter().all(Gateway::counted_from_the_start);
     let sent: u64 = books?.iter().map(|(_, books)| books.sum("rloc", TX)).sum();
     Ok(verdict_of(run, sent, whole))
 }
 
+/// The books of the userspace relays: what they did not relay was meant so, and nothing is unaccounted for.
+fn show_relays(run: &mut Run<'_>) {
+    let relays = run.lab.relays().map(|relay| (relay.ports()[0].clone(), relay.counts()));
+    let cable = run.lab.cable().map(|cable| ("cable".to_owned(), cable.counts()));
+    let header = ["relay", "received", "sent", "lost", "cut", "overflow", "refused", "waiting", "error"];
+    let mut table = Table::new("userspace relays, frames", &header);
+    let mut sum = Counts::default();
+    for (name, counts) in relays.chain(cable) {
+        let c = counts;
+        let numbers = [c.received, c.sent, c.lost, c.cut, c.overflow, c.refused, c.waiting, c.error()];
+        table.row(std::iter::once(name).chain(numbers.map(|number| number.to_string())).collect());
+        sum += counts;
+    }
+    if !table.rows.is_empty() {
+        run.figure("relay_frames", sum.received);
+        run.figure("relay_lost_by_intent", sum.lost + sum.cut);
+        run.figure("relay_error", sum.error() + sum.overflow);
+        run.table(&table);
+    }
+}
+
 fn read_books(run: &Run<'_>) -> Result<Vec<(Site, Books)>> {
     run.lab.gateways().iter().map(|gateway| Ok((gateway.plan.site, gateway.books_at_rest()?))).collect()
+}
+
+fn unsettled_books(run: &Run<'_>) -> Vec<(Site, Books)> {
+    let gateways = run.lab.gateways().iter();
+    gateways.filter_map(|gateway| Some((gateway.plan.site, gateway.books().ok()?))).collect()
 }
 
 /// The gateways' counter of frames sent.
@@ -91,16 +129,21 @@ const TX: &str = "tx_packets";
 
 fn verdict_of(run: &mut Run<'_>, sent: u64, whole: bool) -> Outcome {
     let figures = &run.figures;
-    // After a restart the gateways' counters begin anew, and only the witness knows the sum.
-    let agree = !whole || sent == figures.lisp_packets;
+    let relayed: Counts = run.lab.relays().map(Relay::counts).sum();
+    // After a restart the gateways' counters begin anew, and only the witness knows the sum. What a relay lost
+    // between a gateway and the core was not seen there.
+    let unseen = sent.checked_sub(figures.lisp_packets);
+    let agree = !whole || unseen.is_some_and(|unseen| unseen <= relayed.not_relayed());
+    let seen = if run.lab.gateways().is_empty() { figures.control_packets } else { figures.lisp_packets };
     let ok = figures.balance_error == 0
         && figures.frames_leaked == 0
-        && figures.lisp_packets > 0
+        && seen > 0
+        && relayed.error() + relayed.overflow == 0
         && figures.clear_packets + figures.wrong_iid_packets + figures.malformed == 0
         && agree;
     let detail = format!(
-        "balance error {}, frames leaked {}; witness: {} LISP packets ({}), {} in the clear, {} with a wrong \
-         instance-ID, {} of the {} that tshark judged malformed",
+        "balance error {}, frames leaked {}; witness: {} LISP packets ({}), {} control messages, {} in the clear, {} \
+         with a wrong instance-ID, {} of the {} that tshark judged malformed",
         figures.balance_error,
         figures.frames_leaked,
         figures.lisp_packets,
@@ -111,6 +154,7 @@ fn verdict_of(run: &mut Run<'_>, sent: u64, whole: bool) -> Outcome {
         } else {
             format!("but the gateways say they sent {sent}")
         },
+        figures.control_packets,
         figures.clear_packets,
         figures.wrong_iid_packets,
         figures.malformed,
@@ -120,6 +164,24 @@ fn verdict_of(run: &mut Run<'_>, sent: u64, whole: bool) -> Outcome {
         run.figure("lisp_sent_by_gateways", sent);
     }
     Outcome::new(ok, detail)
+}
+
+/// What the LISP roles did and refused.
+fn show_roles(run: &mut Run<'_>) {
+    let mut table = Table::new("LISP roles: counters that moved", &["who", "counter", "count"]);
+    let gateways = run.lab.gateways().iter().map(|gateway| (gateway.plan.site.gateway(), gateway.api()));
+    let server = run.lab.map_server().map(|server| ("ms".to_owned(), server.api()));
+    for (name, api) in gateways.chain(server) {
+        let Ok(told) = api.get("/v1/lisp/counters") else { continue };
+        for role in ["socket", "dispatch", "plane", "itr", "etr", "server"] {
+            for (counter, count) in told[role].as_object().into_iter().flatten().filter(|(_, n)| **n != 0) {
+                table.row(vec![format!("{name} {role}"), counter.clone(), count.to_string()]);
+            }
+        }
+    }
+    if !table.rows.is_empty() {
+        run.table(&table);
+    }
 }
 
 /// A row per counter that moved, a column per port.
@@ -181,6 +243,7 @@ fn show_balance(run: &mut Run<'_>, books: &[(Site, Books)]) {
 fn show_witness(run: &mut Run<'_>, testimony: &Testimony, verdict: &Verdict) -> Result<()> {
     let seen = &testimony.sightings;
     run.figures.lisp_packets = seen.lisp;
+    run.figures.control_packets = seen.control;
     run.figures.clear_packets = seen.clear;
     run.figures.wrong_iid_packets = seen.wrong_iid;
     run.figures.malformed = verdict.malformed;
@@ -192,6 +255,12 @@ fn show_witness(run: &mut Run<'_>, testimony: &Testimony, verdict: &Verdict) -> 
     for (address, count) in &seen.to {
         table.row(vec![format!("LISP to {address}"), count.to_string()]);
     }
+    for (who, book) in [("gateways", &seen.from_gateways), ("the Map-Server", &seen.from_map_server)] {
+        for (kind, count) in book {
+            table.row(vec![format!("control from {who}: {kind:?}"), count.to_string()]);
+        }
+    }
+    table.row(vec!["LISP from an outsider".to_owned(), seen.outside.to_string()]);
     table.row(vec!["neighbour talk of kernels".to_owned(), seen.neighbour.to_string()]);
     table.row(vec!["in the clear".to_owned(), seen.clear.to_string()]);
     for (name, counters) in interface_counters(&run.lab.namespace(CORE))? {

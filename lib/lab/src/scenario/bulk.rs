@@ -1,8 +1,8 @@
 //! Several TCP transfers at once.
 
 use crate::error::Result;
+use crate::site::{Family, Host, Site};
 use crate::traffic::transfer::{Transfer, TransferPlan};
-use crate::two_sites::{Family, Host, Site};
 
 use super::{Outcome, Run};
 
@@ -18,8 +18,13 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     ];
     let mut transfers = Vec::new();
     for (port, (from, to, inner, outer)) in (5010..).zip(flows) {
-        let plan =
-            TransferPlan { source: from.eid(inner, outer), target: to.eid(inner, outer), port, bytes: BYTES };
+        let plan = TransferPlan {
+            source: from.eid(inner, outer),
+            target: to.eid(inner, outer),
+            port,
+            bytes: BYTES,
+            pace: None,
+        };
         transfers.push(Transfer::start(&run.lab.host(from), &run.lab.host(to), plan)?);
     }
     let mut seen = Vec::new();

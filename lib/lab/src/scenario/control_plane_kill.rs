@@ -6,9 +6,9 @@ use crate::error::Result;
 use crate::gateway::process::Plane;
 use crate::interrupt;
 use crate::lab::Lab;
+use crate::site::{Family, Host, Site};
 use crate::traffic::ledger::Tally;
 use crate::traffic::probe::{Probe, ProbePlan, Via};
-use crate::two_sites::{Family, Host, Site};
 
 use super::{Outcome, Run};
 

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::gateway::process::Plane;
+use crate::site::{Family, Host, Site};
 use crate::traffic::probe::{Probe, ProbePlan, Via};
-use crate::two_sites::{Family, Host, Site};
 
 use super::run::no_gateway;
 use super::{Outcome, Run};

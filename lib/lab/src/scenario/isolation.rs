@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::gateway::plan::{GatewayPlan, eids_of};
+use crate::gateway::plan::GatewayPlan;
+use crate::site::{Family, Host, Site};
 use crate::traffic::ledger::Tally;
 use crate::traffic::probe::{Probe, ProbePlan, Via};
 use crate::traffic::responder::{Impairment, PORT, Responder, who_is_at};
-use crate::two_sites::{Family, Host, Site};
 
 use super::{Outcome, Run};
 
@@ -17,6 +17,10 @@ const ANSWER: Duration = Duration::from_secs(3);
 
 /// With the ports of the groups crossed at site B, each asker meets the other group's host.
 pub(super) fn adjust(plan: &mut GatewayPlan, negative: bool) {
+    if let Some(registry) = plan.registry.as_mut().filter(|_| plan.site == Site::A) {
+        // A subscriber is answered by the Map-Server alone; site A shall also hear ETRs, which may lie.
+        registry.knobs.push(("subscribe", "false".to_owned()));
+    }
     if negative && plan.site == Site::B {
         for group in &mut plan.groups {
             group.port = if group.port == "eid100" { "eid200" } else { "eid100" }.to_owned();
@@ -26,9 +30,9 @@ pub(super) fn adjust(plan: &mut GatewayPlan, negative: bool) {
 
 pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     let mut responders = Vec::new();
-    for host in Host::all() {
+    for host in Host::of(&Site::BOTH) {
         let namespace = run.lab.host(host);
-        let addresses = eids_of(host);
+        let addresses = host.eids();
         responders.push(Responder::start(
             &namespace,
             &addresses,

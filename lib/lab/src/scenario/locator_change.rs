@@ -1,12 +1,15 @@
-//! A mapping changes in the config and is applied: traffic goes to the other locator.
+//! A locator's priority changes in a config and is applied: traffic goes to the other locator.
 
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::error::Result;
 use crate::gateway::plan::GatewayPlan;
 use crate::interrupt;
-use crate::two_sites::{Family, GROUPS, Site, rloc};
-use crate::witness::sight::Sightings;
+use crate::site::{Family, GROUPS, Site};
+use crate::underlay::rloc;
+use crate::witness::tally::Sightings;
 
 use super::control_plane_kill::{RATE, start_pings, stop_pings};
 use super::run::no_gateway;
@@ -20,7 +23,7 @@ const AFTER: Duration = Duration::from_millis(700);
 /// Without its second locator configured, site B does not take packets there.
 pub(super) fn adjust(plan: &mut GatewayPlan, negative: bool) {
     if negative && plan.site == Site::B {
-        plan.rlocs.retain(|(_, port)| port == "rloc0");
+        plan.rlocs.retain(|own| own.port == "rloc0");
     }
 }
 
@@ -28,14 +31,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     let probes = start_pings(&run.lab)?;
     interrupt::sleep(BEFORE)?;
     let before = sightings(run)?;
-    let gateway = run.gateway_mut(Site::A)?;
-    for mapping in gateway.plan.mappings.iter_mut().filter(|mapping| mapping.iid == GROUPS[0]) {
-        for locator in &mut mapping.locators {
-            // 1 and 2 change places.
-            locator.priority = 3 - locator.priority;
-        }
-    }
-    let changes = gateway.apply()?;
+    let changes = swap(run)?;
     interrupt::sleep(SETTLE)?;
     let changed = sightings(run)?;
     interrupt::sleep(AFTER)?;
@@ -63,6 +59,21 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
             rloc(Site::B, 1, Family::V6)
         ),
     ))
+}
+
+/// The other locator becomes the better one: in site A's file where mappings are static, else in site B's, which tells
+/// the Map-Server, which tells site A.
+fn swap(run: &mut Run<'_>) -> Result<Value> {
+    let mapped = run.lab.topology().is_mapped();
+    let gateway = run.gateway_mut(if mapped { Site::B } else { Site::A })?;
+    let mappings = gateway.plan.mappings.iter_mut().filter(|mapping| mapping.iid == GROUPS[0]);
+    let statics = mappings.flat_map(|mapping| &mut mapping.locators).map(|locator| &mut locator.priority);
+    let own = gateway.plan.rlocs.iter_mut().map(|own| &mut own.priority).filter(|_| mapped);
+    for priority in statics.chain(own) {
+        // 1 and 2 change places.
+        *priority = 3 - *priority;
+    }
+    gateway.apply()
 }
 
 fn sightings(run: &Run<'_>) -> Result<Sightings> {

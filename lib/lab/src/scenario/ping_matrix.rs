@@ -2,10 +2,12 @@
 
 use crate::error::Result;
 use crate::gateway::plan::GatewayPlan;
+use crate::site::{Family, GROUPS, Host, Site, anycast_gateway};
 use crate::traffic::ledger::Tally;
 use crate::traffic::probe::{Probe, ProbePlan, Via};
-use crate::two_sites::{Family, GROUPS, Host, Site, anycast_gateway};
+use crate::underlay::core_address;
 
+use super::agents::{STATIC_PREFIXES, wait_registered};
 use super::{Outcome, Run};
 
 /// Pings per stream.
@@ -20,6 +22,22 @@ pub(super) fn adjust(plan: &mut GatewayPlan, negative: bool) {
     if negative && plan.site == Site::A {
         plan.mappings.retain(|mapping| mapping.iid != GROUPS[0]);
     }
+}
+
+/// The same where mappings are not static: site A asks where nobody answers.
+pub(super) fn adjust_mapped(plan: &mut GatewayPlan, negative: bool) {
+    if let Some(registry) = plan.registry.as_mut().filter(|_| negative && plan.site == Site::A) {
+        registry.map_server = core_address(Site::A, 0, Family::V4);
+    }
+}
+
+/// As [`run`], once the mapping system knows every site.
+pub(super) fn run_mapped(run: &mut Run<'_>) -> Result<Outcome> {
+    let sites = run.lab.topology().sites.len() as u64;
+    if !run.negative {
+        wait_registered(&run.lab, STATIC_PREFIXES * sites)?;
+    }
+    self::run(run)
 }
 
 pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {

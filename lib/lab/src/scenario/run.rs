@@ -6,8 +6,10 @@ use crate::error::{LabError, Result};
 use crate::gateway::process::{Gateway, Plane};
 use crate::lab::Lab;
 use crate::report::{Figures, Scenario, Step, Table, Watch};
+use crate::site::Site;
 use crate::traffic::ledger::Tally;
-use crate::two_sites::Site;
+
+use super::Options;
 
 /// What a step came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +35,16 @@ pub struct Run<'w> {
     pub figures: Figures,
     /// Is this the negative control?
     pub negative: bool,
+    /// Shall it be short, for tests?
+    pub short: bool,
     steps: Vec<Step>,
     watch: &'w mut dyn Watch,
 }
 
 impl<'w> Run<'w> {
-    pub(super) fn new(lab: Lab, negative: bool, watch: &'w mut dyn Watch) -> Self {
-        Self { lab, figures: Figures::default(), negative, steps: Vec::new(), watch }
+    pub(super) fn new(lab: Lab, options: Options, watch: &'w mut dyn Watch) -> Self {
+        let Options { negative, short, .. } = options;
+        Self { lab, figures: Figures::default(), negative, short, steps: Vec::new(), watch }
     }
 
     /// Runs one step; an error in it is a step that did not hold.
@@ -77,6 +82,12 @@ impl<'w> Run<'w> {
         self.figures.more.insert(name, value.into());
     }
 
+    /// Adds to a count that several steps have a part in.
+    pub fn add_to_figure(&mut self, name: &'static str, count: u64) {
+        let before = self.figures.more.get(name).and_then(Value::as_u64).unwrap_or(0);
+        self.figure(name, before + count);
+    }
+
     /// The gateway of a site.
     ///
     /// # Errors
@@ -90,7 +101,7 @@ impl<'w> Run<'w> {
         if !keep {
             self.note_logs_of_a_failure();
         }
-        let Self { lab, figures, negative, mut steps, watch } = self;
+        let Self { lab, figures, negative, mut steps, watch, .. } = self;
         let step = if keep { kept(lab) } else { cleared(lab) };
         watch.step(&step);
         steps.push(step);
@@ -107,6 +118,10 @@ impl<'w> Run<'w> {
                 let words = gateway.last_words(plane);
                 self.watch.note(&format!("{} {plane:?} plane's log ends:\n{words}", gateway.plan.name));
             }
+        }
+        if let Some(server) = self.lab.map_server() {
+            let words = server.daemon().last_words();
+            self.watch.note(&format!("{}'s log ends:\n{words}", server.plan.name));
         }
     }
 }
@@ -141,7 +156,7 @@ fn kept(lab: Lab) -> Step {
         Ok(id) => (
             true,
             format!(
-                "lab {} stays up: `sterna lab enter a1` opens a shell in a host (a1..a4, b1..b4, gwa, gwb, core); \
+                "lab {} stays up: `sterna lab enter a1` opens a shell in a host (a1..a4, b1..b4, gwa, gwb, core, and ms if there is one); \
                  `sterna show agents --run-dir {}` asks a gateway; logs and configs are beside it; `sterna lab down` \
                  clears everything",
                 id.name(),

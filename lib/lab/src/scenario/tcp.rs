@@ -1,8 +1,8 @@
 //! 100 MB over TCP between two agents.
 
 use crate::error::Result;
+use crate::site::{Family, Host, Site};
 use crate::traffic::transfer::{Transfer, TransferPlan};
-use crate::two_sites::{Family, Host, Site};
 
 use super::{Outcome, Run};
 
@@ -15,6 +15,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
         target: to.eid(Family::V4, Family::V4),
         port: 5001,
         bytes: BYTES,
+        pace: None,
     };
     let done = Transfer::start(&run.lab.host(from), &run.lab.host(to), plan)?.finish()?;
     let whole = done.matches() && done.received == BYTES;

@@ -1,9 +1,9 @@
 //! UDP at a stated rate, one way, with a sink that keeps account.
 
 use crate::error::Result;
+use crate::site::{Family, Host, Site, anycast_gateway};
 use crate::traffic::probe::{Probe, ProbePlan, Via};
 use crate::traffic::stream::{Stream, StreamPlan};
-use crate::two_sites::{Family, Host, Site, anycast_gateway};
 
 use super::{Outcome, Run};
 
@@ -35,7 +35,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
         port: 5002,
         group: from.iid(),
         rate: RATE,
-        count: COUNT,
+        count: Some(COUNT),
         size: SIZE,
     };
     let (tally, took) = Stream::start(&run.lab.host(from), &run.lab.host(to), plan)?.finish()?;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::error::Result;
 use crate::gateway::plan::{GatewayPlan, TAG, TAGGED_GROUP};
+use crate::site::{Family, Host, Site, anycast_gateway, anycast_mac};
 use crate::traffic::tagged::{TaggedAgent, TaggedPlan};
-use crate::two_sites::{Family, Host, Site, anycast_gateway, anycast_mac};
 
 use super::{Outcome, Run};
 

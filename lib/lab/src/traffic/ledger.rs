@@ -3,10 +3,12 @@
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
+/// The delay of a packet that has not come.
+const NOT_YET: u32 = u32::MAX;
+
 /// The account of one stream while it runs.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    seen: Vec<bool>,
     next: u64,
     delivered: u64,
     duplicated: u64,
@@ -14,6 +16,7 @@ pub struct Ledger {
     corrupted: u64,
     strayed: u64,
     wrong_peer: u64,
+    /// By sequence number; [`NOT_YET`] for a packet that has not come.
     delays_us: Vec<u32>,
     last: Option<Instant>,
     longest_gap: Duration,
@@ -30,21 +33,20 @@ impl Ledger {
         let Ok(index) = usize::try_from(sequence) else {
             return self.changed();
         };
-        if index >= self.seen.len() {
-            self.seen.resize(index + 1, false);
+        if index >= self.delays_us.len() {
+            self.delays_us.resize(index + 1, NOT_YET);
         }
-        if self.seen[index] {
+        if self.delays_us[index] != NOT_YET {
             self.duplicated += 1;
             return;
         }
-        self.seen[index] = true;
+        self.delays_us[index] = u32::try_from(delay.as_micros()).unwrap_or(NOT_YET).min(NOT_YET - 1);
         self.delivered += 1;
         // A packet is out of order when one with a higher number came before it.
         if sequence < self.next {
             self.reordered += 1;
         }
         self.next = self.next.max(sequence + 1);
-        self.delays_us.push(u32::try_from(delay.as_micros()).unwrap_or(u32::MAX));
     }
 
     /// A packet of ours arrived with other bytes than were sent.
@@ -67,8 +69,20 @@ impl Ledger {
         self.delivered
     }
 
+    /// How long after it was due a packet came, microseconds; none while it has not.
+    pub fn delay_us(&self, sequence: u64) -> Option<u32> {
+        let delay = self.delays_us.get(usize::try_from(sequence).ok()?)?;
+        (*delay != NOT_YET).then_some(*delay)
+    }
+
+    /// Numbers below `offered` of packets that have not come.
+    pub fn missing(&self, offered: u64) -> Vec<u64> {
+        (0..offered).filter(|sequence| self.delay_us(*sequence).is_none()).collect()
+    }
+
     /// Closes the account of a stream of `offered` packets.
     pub fn close(mut self, offered: u64) -> Tally {
+        self.delays_us.retain(|delay| *delay != NOT_YET);
         self.delays_us.sort_unstable();
         Tally {
             offered,
@@ -87,7 +101,8 @@ impl Ledger {
     }
 }
 
-fn quantile(sorted: &[u32], percent: usize) -> u32 {
+/// The value below which `percent` of the sorted values are; 0 of none.
+pub fn quantile(sorted: &[u32], percent: usize) -> u32 {
     let last = sorted.len().saturating_sub(1);
     sorted.get(last * percent / 100).copied().unwrap_or(0)
 }
@@ -194,6 +209,14 @@ mod tests {
         assert_eq!((tally.delivered, tally.lost, tally.duplicated, tally.reordered), (4, 2, 1, 1), "{tally}");
         assert!(!tally.is_whole());
         assert_eq!(tally.to_string(), "4 of 6 came, 2 lost, 1 twice, 1 out of order");
+    }
+
+    #[test]
+    fn delays_are_found_by_number() {
+        let mut ledger = Ledger::default();
+        ledger.arrived(2, Duration::from_micros(9));
+        assert_eq!((ledger.delay_us(2), ledger.delay_us(1), ledger.delay_us(7)), (Some(9), None, None));
+        assert_eq!(ledger.missing(4), [0, 1, 3]);
     }
 
     #[test]

@@ -34,8 +34,8 @@ pub struct StreamPlan {
     pub group: u32,
     /// Packets per second.
     pub rate: u32,
-    /// How many.
-    pub count: u64,
+    /// How many; none: until told.
+    pub count: Option<u64>,
     /// Payload bytes.
     pub size: usize,
 }
@@ -44,6 +44,7 @@ pub struct StreamPlan {
 #[derive(Debug)]
 pub struct Stream {
     sent: Arc<AtomicU64>,
+    delivered: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     sender: JoinHandle<Duration>,
     sink: JoinHandle<Ledger>,
@@ -58,11 +59,13 @@ impl Stream {
         let what = || LabError::io(format!("opening a stream from {} to {}", plan.source, plan.target));
         let sink = to.run(|| udp(SocketAddr::new(plan.target, plan.port)))?.map_err(what())?;
         let source = from.run(|| open_source(&plan))?.map_err(what())?;
-        let (sent, stop): (Arc<AtomicU64>, Arc<AtomicBool>) = Default::default();
+        let (sent, delivered): (Arc<AtomicU64>, Arc<AtomicU64>) = Default::default();
+        let stop: Arc<AtomicBool> = Arc::default();
         let pace = Pace::begin(plan.rate);
         let sink = {
-            let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
-            thread::start("stream sink", move || drain(&sink, &plan, pace, &sent, &stop))?
+            let (sent, delivered) = (Arc::clone(&sent), Arc::clone(&delivered));
+            let stop = Arc::clone(&stop);
+            thread::start("stream sink", move || drain(&sink, &plan, pace, &sent, &delivered, &stop))?
         };
         let sender = {
             let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
@@ -73,7 +76,17 @@ impl Stream {
                 took
             })?
         };
-        Ok(Self { sent, stop, sender, sink })
+        Ok(Self { sent, delivered, stop, sender, sink })
+    }
+
+    /// Packets sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Packets that came so far.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
     }
 
     /// Runs to the end; the account, and how long sending took.
@@ -81,6 +94,23 @@ impl Stream {
     /// # Errors
     /// [`LabError::Interrupted`], or when a thread panicked.
     pub fn finish(self) -> Result<(Tally, Duration)> {
+        let sent = Arc::clone(&self.sent);
+        let (ledger, took) = self.end()?;
+        Ok((ledger.close(sent.load(Ordering::Relaxed)), took))
+    }
+
+    /// Stops sending and waits for what is on its way; the open account with every delay, and what was sent.
+    ///
+    /// # Errors
+    /// As [`Stream::finish`].
+    pub fn stop(self) -> Result<(Ledger, u64)> {
+        self.stop.store(true, Ordering::Relaxed);
+        let sent = Arc::clone(&self.sent);
+        let (ledger, _) = self.end()?;
+        Ok((ledger, sent.load(Ordering::Relaxed)))
+    }
+
+    fn end(self) -> Result<(Ledger, Duration)> {
         while !self.sender.is_finished() {
             if interrupt::requested() {
                 self.stop.store(true, Ordering::Relaxed);
@@ -90,7 +120,7 @@ impl Stream {
         let took = thread::join(self.sender)?;
         let ledger = thread::join(self.sink)?;
         interrupt::check()?;
-        Ok((ledger.close(self.sent.load(Ordering::Relaxed)), took))
+        Ok((ledger, took))
     }
 }
 
@@ -103,7 +133,7 @@ fn open_source(plan: &StreamPlan) -> io::Result<Socket> {
 fn send(socket: &Socket, plan: &StreamPlan, pace: Pace, sent: &AtomicU64, stop: &AtomicBool) -> Duration {
     let start = Instant::now();
     let mut packet = vec![0; plan.size.max(HEADER)];
-    for sequence in 0..plan.count {
+    for sequence in 0..plan.count.unwrap_or(u64::MAX) {
         let due = pace.wait(sequence);
         if stop.load(Ordering::Relaxed) {
             break;
@@ -117,7 +147,14 @@ fn send(socket: &Socket, plan: &StreamPlan, pace: Pace, sent: &AtomicU64, stop: 
     start.elapsed()
 }
 
-fn drain(mut sink: &Socket, plan: &StreamPlan, pace: Pace, sent: &AtomicU64, stop: &AtomicBool) -> Ledger {
+fn drain(
+    mut sink: &Socket,
+    plan: &StreamPlan,
+    pace: Pace,
+    sent: &AtomicU64,
+    delivered: &AtomicU64,
+    stop: &AtomicBool,
+) -> Ledger {
     let mut ledger = Ledger::default();
     let mut buffer = vec![0; 2048];
     let mut stopped: Option<Instant> = None;
@@ -127,6 +164,7 @@ fn drain(mut sink: &Socket, plan: &StreamPlan, pace: Pace, sent: &AtomicU64, sto
                 Ok(payload) if payload.group != plan.group => ledger.stray(),
                 Ok(payload) if length == plan.size.max(HEADER) => {
                     ledger.arrived(payload.sequence, pace.since(payload.due_ns));
+                    delivered.store(ledger.delivered(), Ordering::Relaxed);
                 }
                 Ok(_) | Err(_) => ledger.changed(),
             }

@@ -21,10 +21,10 @@ use pnet_datalink::{Channel, Config, DataLinkSender};
 use super::ledger::{Ledger, Tally};
 use super::pace::Pace;
 use super::payload::Payload;
-use crate::command;
 use crate::error::{LabError, Result};
 use crate::interrupt;
 use crate::namespace::Namespace;
+use crate::script::forge::mac_of;
 use crate::thread;
 
 const BROADCAST: [u8; 6] = [0xff; 6];
@@ -75,7 +75,7 @@ impl TaggedAgent {
     /// # Errors
     /// When a packet socket or tcpdump cannot be had.
     pub fn start(namespace: &Namespace, plan: TaggedPlan) -> Result<Self> {
-        let mac = mac_of(namespace)?;
+        let mac = mac_of(namespace, INTERFACE)?;
         let sender = namespace.run(open)??;
         let mut command = Command::new("tcpdump");
         command
@@ -172,16 +172,6 @@ impl Drop for TaggedAgent {
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn mac_of(namespace: &Namespace) -> Result<[u8; 6]> {
-    let text = command::output("ip", &["-n", namespace.name(), "-o", "link", "show", "dev", INTERFACE])?;
-    let mut mac = [0; 6];
-    let word = text.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).unwrap_or_default();
-    for (byte, digits) in mac.iter_mut().zip(word.split(':')) {
-        *byte = u8::from_str_radix(digits, 16).unwrap_or(0);
-    }
-    Ok(mac)
 }
 
 /// Opens the packet socket; inside the namespace.

@@ -1,13 +1,16 @@
 //! A TCP transfer whose digest both ends compute.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Socket, Type};
 
+use super::pace::Pace;
 use crate::error::{LabError, Result};
 use crate::interrupt;
 use crate::namespace::Namespace;
@@ -19,6 +22,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(10);
 /// Bytes written at once.
 const CHUNK: usize = 64 << 10;
+/// Bytes written at once by a transfer with a pace.
+const PACED_CHUNK: usize = 1200;
 
 /// What to send, from where to where.
 #[derive(Clone, Copy, Debug)]
@@ -29,13 +34,17 @@ pub struct TransferPlan {
     pub target: IpAddr,
     /// The receiver's port.
     pub port: u16,
-    /// How much.
+    /// How much; with a pace at most.
     pub bytes: u64,
+    /// Bytes per second; none goes as fast as TCP does.
+    pub pace: Option<u32>,
 }
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transferred {
+    /// Bytes sent.
+    pub sent: u64,
     /// Bytes the receiver has.
     pub received: u64,
     /// From the first byte written to the digest that came back.
@@ -49,7 +58,7 @@ pub struct Transferred {
 impl Transferred {
     /// Do both ends agree?
     pub fn matches(&self) -> bool {
-        self.sent_digest == self.received_digest
+        self.sent_digest == self.received_digest && self.sent == self.received
     }
 
     /// Payload bits per second, in millions.
@@ -67,8 +76,9 @@ impl Transferred {
 /// A transfer that is running.
 #[derive(Debug)]
 pub struct Transfer {
+    stop: Arc<AtomicBool>,
     receiver: JoinHandle<io::Result<(u64, [u8; 32])>>,
-    sender: JoinHandle<io::Result<(Duration, [u8; 32])>>,
+    sender: JoinHandle<io::Result<(Duration, u64, [u8; 32])>>,
 }
 
 impl Transfer {
@@ -87,9 +97,20 @@ impl Transfer {
                 io::Result::Ok(socket)
             })?
             .map_err(LabError::io(format!("binding to {}", plan.source)))?;
-        let receiver = thread::start("transfer rx", move || receive(&listener, plan.bytes))?;
-        let sender = thread::start("transfer tx", move || send(socket, &plan))?;
-        Ok(Self { receiver, sender })
+        let stop: Arc<AtomicBool> = Arc::default();
+        let receiver = thread::start("transfer rx", move || receive(&listener))?;
+        let told = Arc::clone(&stop);
+        let sender = thread::start("transfer tx", move || send(socket, &plan, &told))?;
+        Ok(Self { stop, receiver, sender })
+    }
+
+    /// Sends no more and runs to the end.
+    ///
+    /// # Errors
+    /// As [`Transfer::finish`].
+    pub fn stop(self) -> Result<Transferred> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.finish()
     }
 
     /// Runs to the end.
@@ -100,9 +121,9 @@ impl Transfer {
         let sender = thread::join(self.sender)?;
         let receiver = thread::join(self.receiver)?;
         interrupt::check()?;
-        let (took, sent_digest) = sender.map_err(LabError::io("sending over TCP"))?;
+        let (took, sent, sent_digest) = sender.map_err(LabError::io("sending over TCP"))?;
         let (received, received_digest) = receiver.map_err(LabError::io("receiving over TCP"))?;
-        Ok(Transferred { received, took, sent_digest, received_digest })
+        Ok(Transferred { sent, received, took, sent_digest, received_digest })
     }
 }
 
@@ -142,12 +163,12 @@ fn stop_on_interrupt() -> io::Result<()> {
     if interrupt::requested() { Err(io::Error::new(io::ErrorKind::TimedOut, "interrupted")) } else { Ok(()) }
 }
 
-fn receive(listener: &TcpListener, bytes: u64) -> io::Result<(u64, [u8; 32])> {
+fn receive(listener: &TcpListener) -> io::Result<(u64, [u8; 32])> {
     let mut stream = accept(listener)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; CHUNK];
     let mut received = 0;
-    while received < bytes {
+    loop {
         stop_on_interrupt()?;
         let length = stream.read(&mut buffer)?;
         if length == 0 {
@@ -162,7 +183,7 @@ fn receive(listener: &TcpListener, bytes: u64) -> io::Result<(u64, [u8; 32])> {
     Ok((received, digest))
 }
 
-fn send(socket: Socket, plan: &TransferPlan) -> io::Result<(Duration, [u8; 32])> {
+fn send(socket: Socket, plan: &TransferPlan, stop: &AtomicBool) -> io::Result<(Duration, u64, [u8; 32])> {
     socket.connect_timeout(&SocketAddr::new(plan.target, plan.port).into(), CONNECT)?;
     let mut stream = TcpStream::from(socket);
     stream.set_write_timeout(Some(SILENCE))?;
@@ -170,20 +191,29 @@ fn send(socket: Socket, plan: &TransferPlan) -> io::Result<(Duration, [u8; 32])>
     let start = Instant::now();
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15 ^ u64::from(plan.port));
     let mut hasher = Sha256::new();
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = vec![0; plan.pace.map_or(CHUNK, |_| PACED_CHUNK)];
+    let chunks_per_second = plan.pace.map(|bytes| bytes / PACED_CHUNK as u32);
+    let pace = Pace::begin(chunks_per_second.unwrap_or(1));
     let mut left = plan.bytes;
-    while left > 0 {
+    for number in 0.. {
+        if left == 0 || stop.load(Ordering::Relaxed) {
+            break;
+        }
         stop_on_interrupt()?;
-        let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        if chunks_per_second.is_some() {
+            pace.wait(number);
+        }
+        let length = usize::try_from(left).unwrap_or(CHUNK).min(chunk.len());
         noise.fill(&mut chunk[..length]);
         hasher.update(&chunk[..length]);
         stream.write_all(&chunk[..length])?;
         left -= length as u64;
     }
+    stream.shutdown(Shutdown::Write)?;
     let digest: [u8; 32] = hasher.finalize().into();
     let mut echoed = [0; 32];
     stream.read_exact(&mut echoed)?;
-    Ok((start.elapsed(), digest))
+    Ok((start.elapsed(), plan.bytes - left, digest))
 }
 
 /// Bytes that never repeat within a transfer (xorshift), so that a swapped segment changes the digest.

@@ -11,7 +11,9 @@ use std::time::Duration;
 use pcap_file::pcap::{PcapReader, PcapWriter};
 use rustix::process::{Pid, Signal};
 
-use super::sight::{Sightings, look};
+use super::control::ControlCapture;
+use super::sight::{Sight, ingress, look};
+use super::tally::{Followed, Known, Sender, Sightings};
 use crate::error::{LabError, Result};
 use crate::interrupt;
 use crate::namespace::Namespace;
@@ -29,6 +31,7 @@ const START: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 struct State {
     sightings: Sightings,
+    followed: Followed,
     sampled: u64,
     quota: u64,
     fault: Option<String>,
@@ -42,6 +45,7 @@ pub struct Witness {
     reader: Option<JoinHandle<()>>,
     speaker: Option<JoinHandle<Vec<String>>>,
     sample: PathBuf,
+    control: Option<ControlCapture>,
 }
 
 /// What the witness says in the end.
@@ -49,18 +53,18 @@ pub struct Witness {
 pub struct Testimony {
     /// Every frame, counted.
     pub sightings: Sightings,
-    /// The file with the sample for tshark.
-    pub sample: PathBuf,
-    /// Frames in that file.
-    pub sampled: u64,
+    /// What was followed packet by packet.
+    pub followed: Followed,
+    /// Files for tshark, with the number of frames in each.
+    pub samples: Vec<(PathBuf, u64)>,
 }
 
 impl Witness {
-    /// Starts capturing what enters `namespace` on any interface; `known` are the instance-IDs in use.
+    /// Starts capturing what enters `namespace` on any interface.
     ///
     /// # Errors
     /// When tcpdump cannot be started or does not begin.
-    pub fn start(namespace: &Namespace, folder: &Path, known: &[u32]) -> Result<Self> {
+    pub fn start(namespace: &Namespace, folder: &Path, known: &Known) -> Result<Self> {
         let sample = folder.join("witness.pcap");
         let mut command = Command::new("tcpdump");
         command
@@ -72,14 +76,28 @@ impl Witness {
         let mut child = namespace.spawn(command)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let state = Arc::new(Mutex::new(State { quota: SAMPLE_PER_STEP, ..State::default() }));
-        let mut witness = Self { child, state, reader: None, speaker: None, sample };
+        let mut witness = Self { child, state, reader: None, speaker: None, sample, control: None };
         if let (Some(stdout), Some(stderr)) = (stdout, stderr) {
             witness.listen(stdout, stderr, known)?;
         }
         Ok(witness)
     }
 
-    fn listen(&mut self, stdout: ChildStdout, stderr: ChildStderr, known: &[u32]) -> Result<()> {
+    /// Also keeps whole every control message that enters the core, for the judge and for replays.
+    ///
+    /// # Errors
+    /// When another tcpdump cannot be started.
+    pub fn keep_control(&mut self, namespace: &Namespace, folder: &Path) -> Result<()> {
+        self.control = Some(ControlCapture::start(namespace, folder)?);
+        Ok(())
+    }
+
+    /// The control messages kept so far.
+    pub fn control(&self) -> Option<&ControlCapture> {
+        self.control.as_ref()
+    }
+
+    fn listen(&mut self, stdout: ChildStdout, stderr: ChildStderr, known: &Known) -> Result<()> {
         let (ready, begun) = std::sync::mpsc::channel();
         self.speaker = Some(thread::start("witness stderr", move || {
             let lines = BufReader::new(stderr).lines().map_while(std::io::Result::ok);
@@ -92,7 +110,7 @@ impl Witness {
                 })
                 .collect()
         })?);
-        let (state, path, known) = (Arc::clone(&self.state), self.sample.clone(), known.to_vec());
+        let (state, path, known) = (Arc::clone(&self.state), self.sample.clone(), known.clone());
         self.reader = Some(thread::start("witness", move || {
             if let Err(error) = read(stdout, &path, &known, &state) {
                 lock(&state).fault = Some(error.to_string());
@@ -104,6 +122,16 @@ impl Witness {
     /// Everything seen up to now.
     pub fn sightings(&self) -> Sightings {
         lock(&self.state).sightings.clone()
+    }
+
+    /// What was followed up to now.
+    pub fn followed(&self) -> Followed {
+        lock(&self.state).followed.clone()
+    }
+
+    /// Forgets what was followed, and follows what `what` says from now on.
+    pub fn follow(&self, what: Followed) {
+        lock(&self.state).followed = what;
     }
 
     /// A new step begins: the next frames go to tshark again.
@@ -138,6 +166,7 @@ impl Witness {
             Some(speaker) => thread::join(speaker)?,
             None => Vec::new(),
         };
+        let control = self.control.take().map(ControlCapture::stop).transpose()?;
         let state = lock(&self.state);
         if let Some(fault) = &state.fault {
             return Err(LabError::Witness(fault.clone()));
@@ -152,8 +181,8 @@ impl Witness {
         }
         Ok(Testimony {
             sightings: state.sightings.clone(),
-            sample: self.sample.clone(),
-            sampled: state.sampled,
+            followed: state.followed.clone(),
+            samples: std::iter::once((self.sample.clone(), state.sampled)).chain(control).collect(),
         })
     }
 
@@ -185,12 +214,12 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 /// The number at the beginning of tcpdump's line that ends with `what`.
-fn said(words: &[String], what: &str) -> Option<u64> {
+pub(super) fn said(words: &[String], what: &str) -> Option<u64> {
     let line = words.iter().find(|line| line.contains(what) && !line.contains("listening"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn read(stdout: ChildStdout, sample: &Path, known: &[u32], state: &Mutex<State>) -> Result<()> {
+fn read(stdout: ChildStdout, sample: &Path, known: &Known, state: &Mutex<State>) -> Result<()> {
     let malformed = |error: pcap_file::PcapError| LabError::Witness(format!("tcpdump's output: {error}"));
     let mut reader = PcapReader::new(stdout).map_err(malformed)?;
     let file = File::create(sample).map_err(LabError::io(format!("making {}", sample.display())))?;
@@ -198,9 +227,17 @@ fn read(stdout: ChildStdout, sample: &Path, known: &[u32], state: &Mutex<State>)
     while let Some(packet) = reader.next_raw_packet() {
         let packet = packet.map_err(malformed)?;
         let sight = look(&packet.data);
+        let sender = known.sender(ingress(&packet.data));
+        let at = Duration::new(packet.ts_sec.into(), packet.ts_frac.saturating_mul(1000));
         let mut state = lock(state);
-        state.sightings.count(sight, known);
-        if state.quota > 0 {
+        state.sightings.count(sight, sender, at, known);
+        if let Sight::Lisp(data) = &sight {
+            state.followed.note(data);
+        }
+        // Control messages are longer than what is kept here and are judged from a capture of their own; an
+        // attacker's packets are wrong on purpose.
+        let judged = sender != Sender::Outsider && !matches!(sight, Sight::Control { .. });
+        if state.quota > 0 && judged {
             state.quota -= 1;
             state.sampled += 1;
             drop(state);

@@ -33,31 +33,34 @@ const OTHER_ZERO: &str = "0xffff";
 /// tshark's number for a checksum that does not fit.
 const BAD: &str = "0";
 
-/// Lets tshark read the sample.
+/// Lets tshark read the samples.
 ///
 /// # Errors
 /// When tshark fails, or read another number of frames than were written.
 pub fn judge(testimony: &Testimony) -> Result<Verdict> {
-    let path = testimony.sample.display().to_string();
-    let mut arguments = vec!["-n", "-r", &path, "-T", "fields", "-E", "separator=;", "-E", "occurrence=a"];
+    let mut verdict = Verdict::default();
+    for (path, frames) in &testimony.samples {
+        let before = verdict.judged;
+        let text = read(&path.display().to_string())?;
+        text.lines().for_each(|line| verdict.add(line));
+        let read = verdict.judged - before;
+        if read != *frames {
+            let name = path.display();
+            return Err(LabError::Witness(format!("tshark read {read} of {frames} frames of {name}")));
+        }
+    }
+    Ok(verdict)
+}
+
+fn read(path: &str) -> Result<String> {
+    let mut arguments = vec!["-n", "-r", path, "-T", "fields", "-E", "separator=;", "-E", "occurrence=a"];
     for check in ["ip.check_checksum:TRUE", "udp.check_checksum:TRUE", "tcp.check_checksum:TRUE"] {
         arguments.extend(["-o", check]);
     }
     for field in FIELDS {
         arguments.extend(["-e", field]);
     }
-    let text = command::output("tshark", &arguments)?;
-    let mut verdict = Verdict::default();
-    for line in text.lines() {
-        verdict.add(line);
-    }
-    if verdict.judged != testimony.sampled {
-        return Err(LabError::Witness(format!(
-            "tshark read {} of {} frames of the sample",
-            verdict.judged, testimony.sampled
-        )));
-    }
-    Ok(verdict)
+    command::output("tshark", &arguments)
 }
 
 impl Verdict {

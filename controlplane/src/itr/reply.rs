@@ -1,0 +1,148 @@
+//! Map-Replies (RFC 9301 sections 5.4 and 5.5): the nonce says what they answer, and what they claim is judged.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use sterna_wire::lisp::control::MapReply;
+
+use super::answer::{self, Answers, Says};
+use super::counters::Counter;
+use super::learn::Origin;
+use super::{EidPrefix, Itr, Surroundings};
+use crate::outbox::{CONTROL_PORT, Outbox};
+
+/// How long after an answer its mapping is subscribed, if the request did not.
+const SUBSCRIBE_LATER: Duration = Duration::from_secs(1);
+
+impl Itr {
+    /// A Map-Reply, to a Map-Request or to a probe. It may come from any address, for a Map-Server may answer for
+    /// a site. What is refused leaves the question open: the true answer may follow.
+    pub fn map_reply(&mut self, reply: MapReply, from: SocketAddr, now: Instant, out: &mut Outbox) {
+        self.observe(now);
+        if let Some(remote) = self.prober.of_nonce(reply.nonce) {
+            if !reply.probe {
+                return self.counters.bump(Counter::ReplyWrongKind);
+            }
+            let around = Surroundings { settings: &self.settings, sets: &self.sets, cache: &self.cache };
+            return self.prober.reply(remote, &reply, &around, &mut self.counters, now, out);
+        }
+        let Some(asked) = self.pendings.of_nonce(reply.nonce) else {
+            let known = self.pendings.was_answered(reply.nonce);
+            return self.counters.bump(if known {
+                Counter::ReplyDuplicate
+            } else {
+                Counter::ReplyUnknownNonce
+            });
+        };
+        if let Err(reason) = self.accept_reply(&reply, asked, from, now, out) {
+            self.counters.bump(reason);
+        }
+        self.pump(now, out);
+    }
+
+    fn accept_reply(
+        &mut self,
+        reply: &MapReply,
+        asked: EidPrefix,
+        from: SocketAddr,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), Counter> {
+        if reply.probe {
+            return Err(Counter::ReplyWrongKind);
+        }
+        if from.port() != CONTROL_PORT {
+            return Err(Counter::ReplySourcePort);
+        }
+        self.silence.broken();
+        if let Some(resolver) = self.pendings.get(asked).and_then(|pending| pending.resolver_of(reply.nonce))
+        {
+            self.preferred = resolver;
+        }
+        let group = self.settings.groups.get(&asked.0).ok_or(Counter::MissUnknownGroup)?;
+        let answers = answer::of_reply(&reply.records, asked, &self.settings, group, &mut self.counters)?;
+        if self.is_outdated(asked) {
+            self.settle(asked);
+            return Err(Counter::ReplyOutdated);
+        }
+        let subscribed = self.subscriptions.get(asked).is_some();
+        self.accept(&answers, asked, Origin::default(), now, out)?;
+        self.counters.bump(Counter::RepliesAccepted);
+        if !subscribed {
+            self.subscribe_later(asked, now);
+        }
+        Ok(())
+    }
+
+    /// The request did not subscribe, because new EIDs get only a part of the subscriptions. Now that there is a
+    /// mapping it is worth one.
+    fn subscribe_later(&mut self, asked: EidPrefix, now: Instant) {
+        let Some(key) = self.cache.covering(asked.0, asked.1.addr()).next() else { return };
+        let positive = self.cache.get(key).is_some_and(super::cache::Entry::is_positive);
+        let new = self.subscriptions.get(key).is_none() && self.has_subscription_for(key);
+        if positive && new && self.settings.subscribes() {
+            self.cache.refresh_from(key, now);
+            self.cache.set_due(key, now + SUBSCRIBE_LATER);
+        }
+    }
+
+    /// Takes over the answer to a question; the reason why the question stays open.
+    pub(super) fn accept(
+        &mut self,
+        answers: &Answers,
+        asked: EidPrefix,
+        origin: Origin,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), Counter> {
+        let why = self.pendings.get(asked).map(|pending| pending.why).unwrap_or_default();
+        let origin = Origin { confirm: origin.confirm || why.confirm, ..origin };
+        let solicited = self.cache.covering(asked.0, asked.1.addr()).next().filter(|_| why.smr);
+        let open = still_open(answers);
+        if let Some(reason @ (Counter::ReplyUnusable | Counter::ReplyAskAgain)) = open {
+            return Err(reason);
+        }
+        let before = out.mappings.len();
+        let taken = answers.answers.iter().map(|answer| self.take_over(answer, asked, origin, now, out));
+        let made: Vec<EidPrefix> = taken.flatten().collect();
+        self.forget_longer(asked, answers.covering, &made, now, out);
+        if let Some(solicited) = solicited.filter(|_| out.mappings.len() > before) {
+            self.smr_paces.reset(solicited);
+        }
+        // Without an entry those who wait would ask anew; the question goes on at its own pace instead.
+        if open.is_none() || !why.waits {
+            self.settle(asked);
+        }
+        Ok(())
+    }
+
+    /// The question has its answer.
+    pub(super) fn settle(&mut self, asked: EidPrefix) {
+        if let Some(pending) = self.pendings.finish(asked)
+            && let super::pending::State::Queued(ticket) = pending.state
+        {
+            self.gate.leave(asked.0, ticket);
+        }
+    }
+
+    /// Whether a Map-Server published something about it after the last request went out.
+    fn is_outdated(&self, asked: EidPrefix) -> bool {
+        let sent = self.pendings.get(asked).and_then(|pending| pending.sent);
+        let known = self.cache.covering(asked.0, asked.1.addr()).next();
+        let published = known.and_then(|key| self.cache.get(key)).and_then(|entry| entry.published);
+        matches!((sent, published), (Some(sent), Some(published)) if published > sent)
+    }
+}
+
+/// Why an accepted answer does not settle the question, if so.
+fn still_open(answers: &Answers) -> Option<Counter> {
+    let covering = answers.covering?;
+    let answer = answers.answers.iter().find(|answer| answer.prefix == covering)?;
+    match answer.says {
+        Says::Locators(..) | Says::Negative(..) => None,
+        Says::Gone => Some(Counter::RepliesAccepted),
+        Says::Here => Some(Counter::LocatorOwn),
+        Says::AskAgain => Some(Counter::ReplyAskAgain),
+        Says::Nothing => Some(Counter::ReplyUnusable),
+    }
+}

@@ -1,0 +1,167 @@
+//! What the management API shows of the ITR.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use sterna_wire::lisp::control::Act;
+use sterna_wire::{Iid, Prefix};
+
+use super::cache::{Entry, Known};
+use super::liveness::{Remote, State};
+use super::sets::LocatorSets;
+use super::{EidPrefix, Itr};
+use crate::outbox::Locator;
+
+/// Where an EID prefix stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryState {
+    /// The mapping system said so within the entry's lifetime.
+    Fresh,
+    /// It is used on although its time is over and nobody answers, or it was taken over from the dataplane.
+    Stale,
+    /// Nobody is there.
+    Negative,
+    /// There is no entry yet; the mapping system was asked.
+    Resolving,
+}
+
+/// One entry of the map-cache, or a question without an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryView {
+    /// Group.
+    pub iid: Iid,
+    /// EID prefix.
+    pub prefix: Prefix,
+    /// Where it stands.
+    pub state: EntryState,
+    /// What to do with packets, where the entry is negative.
+    pub act: Option<Act>,
+    /// The locators, sorted by address; 255 is a priority that is never sent to.
+    pub locators: Vec<Locator>,
+    /// A Map-Server confirmed that it keeps us informed.
+    pub subscribed: bool,
+    /// The mapping system was asked about it and has not answered yet.
+    pub asking: bool,
+    /// When it was learned, or first asked for.
+    pub learned: Instant,
+    /// When its time is over; none for a question.
+    pub expires: Option<Instant>,
+    /// When the dataplane last used it, or last asked for it.
+    pub used: Instant,
+}
+
+impl EntryView {
+    /// Time since it was learned.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.learned)
+    }
+
+    /// Time until it expires; zero once it is stale.
+    pub fn ttl_left(&self, now: Instant) -> Duration {
+        self.expires.map_or(Duration::ZERO, |expires| expires.saturating_duration_since(now))
+    }
+}
+
+/// One remote RLOC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeView {
+    /// Its address.
+    pub remote: IpAddr,
+    /// Packets may be sent there.
+    pub up: bool,
+    /// It does not answer; it may still be up because nobody beside it answers either.
+    pub silent: bool,
+    /// Smoothed round trip in microseconds, once measured.
+    pub rtt_us: Option<u32>,
+    /// Smoothed share of probes without an answer, 0 to 1000.
+    pub loss_permille: u16,
+    /// When data or an answer last came from it.
+    pub last_heard: Option<Instant>,
+    /// When packets were last sent to it.
+    pub last_carried: Option<Instant>,
+    /// The underlay has a path there.
+    pub has_path: bool,
+}
+
+impl Itr {
+    /// The map-cache, and after it what was asked for and has no entry yet.
+    pub fn entries(&self) -> impl Iterator<Item = EntryView> + '_ {
+        let cached = self.cache.iter().map(|(key, entry)| self.view(key, entry));
+        let asked = self.pendings.iter().filter(|(key, _)| self.cache.get(*key).is_none());
+        let asked = asked.map(|((iid, prefix), pending)| EntryView {
+            iid,
+            prefix,
+            state: EntryState::Resolving,
+            act: None,
+            locators: Vec::new(),
+            subscribed: self.subscriptions.is_confirmed((iid, prefix)),
+            asking: true,
+            learned: pending.since,
+            expires: None,
+            used: pending.demanded,
+        });
+        cached.chain(asked)
+    }
+
+    /// The entry that packets to this EID meet.
+    pub fn lookup(&self, iid: Iid, eid: IpAddr) -> Option<EntryView> {
+        let key = self.cache.covering(iid, eid).next()?;
+        self.cache.get(key).map(|entry| self.view(key, entry))
+    }
+
+    /// The remote RLOCs of the map-cache that packets may be sent to.
+    pub fn locators(&self) -> impl Iterator<Item = ProbeView> + '_ {
+        self.prober.iter().map(|(remote, known)| probe_view(remote, known))
+    }
+
+    /// What a Map-Server published belongs to a subscription, maybe to that of a shorter prefix.
+    fn is_subscribed(&self, key: EidPrefix, entry: &Entry) -> bool {
+        self.subscriptions.is_confirmed(key) || (entry.published.is_some() && self.subscriptions.covers(key))
+    }
+
+    fn view(&self, (iid, prefix): EidPrefix, entry: &Entry) -> EntryView {
+        EntryView {
+            iid,
+            prefix,
+            state: state_of(entry),
+            act: match entry.known {
+                Known::Negative(act) => Some(act),
+                Known::Locators(_) => None,
+            },
+            locators: locators_of(entry, &self.sets).to_vec(),
+            subscribed: self.is_subscribed((iid, prefix), entry),
+            asking: self.pendings.get((iid, prefix)).is_some(),
+            learned: entry.learned,
+            expires: Some(entry.expires),
+            used: entry.used,
+        }
+    }
+}
+
+fn state_of(entry: &Entry) -> EntryState {
+    match entry.known {
+        Known::Negative(_) => EntryState::Negative,
+        Known::Locators(_) if entry.stale => EntryState::Stale,
+        Known::Locators(_) => EntryState::Fresh,
+    }
+}
+
+fn locators_of<'a>(entry: &Entry, sets: &'a LocatorSets) -> &'a [Locator] {
+    match entry.known {
+        Known::Locators(id) => sets.locators(id),
+        Known::Negative(_) => &[],
+    }
+}
+
+fn probe_view(remote: IpAddr, known: &Remote) -> ProbeView {
+    ProbeView {
+        remote,
+        up: known.state != State::Down,
+        silent: known.state == State::Silent,
+        rtt_us: known.rtt.map(|rtt| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX)),
+        loss_permille: known.loss.clamp(0.0, 1000.0) as u16,
+        last_heard: known.heard,
+        last_carried: known.carried,
+        has_path: known.has_path,
+    }
+}

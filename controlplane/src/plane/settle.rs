@@ -1,0 +1,114 @@
+//! Carrying out what the roles want: the tables first, messages and the rest after.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use sterna_wire::Iid;
+
+use super::{ControlPlane, MAX_OUTGOING};
+use crate::agents::Attachment;
+use crate::desired::{EidKey, EidWanted, LocatorKey, SetKey, Source};
+use crate::etr::Phase;
+use crate::outbox::{AgentChange, AgentState, Locator, LocatorChange, Mapping, MappingChange, Outbox};
+
+/// The locator set of a learned mapping.
+pub(super) fn set_of(locators: &[Locator]) -> SetKey {
+    let key = |locator: &Locator| LocatorKey {
+        remote: locator.address,
+        priority: locator.priority,
+        weight: locator.weight,
+        udp_checksum: false,
+    };
+    SetKey::new(locators.iter().map(key).collect())
+}
+
+impl ControlPlane {
+    /// Takes what the roles gave.
+    pub(super) fn settle(&mut self, out: Outbox, now: Instant) {
+        let Outbox { agents, mappings, locators, datagrams } = out;
+        for change in agents {
+            self.agent_changed(change, now);
+        }
+        for change in mappings {
+            self.mapping_changed(change);
+        }
+        for LocatorChange { remote, up } in locators {
+            self.tables.probed(remote, up);
+        }
+        self.saves.extend(self.roles.take_saves());
+        for datagram in datagrams {
+            if self.outgoing.len() < MAX_OUTGOING {
+                self.outgoing.push_back(datagram);
+            } else {
+                self.unsent += 1;
+            }
+        }
+        self.collect_assigned();
+    }
+
+    fn mapping_changed(&mut self, change: MappingChange) {
+        let MappingChange { iid, prefix, mapping, confirm } = change;
+        let key = EidKey { iid, prefix };
+        let wanted = mapping.map(|mapping| match mapping {
+            Mapping::Locators(locators) => EidWanted::Remote(set_of(&locators)),
+            Mapping::Negative => EidWanted::Negative(self.tables.site().negative(iid)),
+        });
+        let agent = self.tables.learned().get(Source::Agent, &key);
+        // An agent of this site is no matter of its mapping: if it moved, the Map-Server tells the registrar, and the
+        // packet that made us ask waits for that.
+        let ours = agent.is_some_and(|agent| !matches!(agent, EidWanted::Away(_)));
+        // One that left may have moved on since: what is relayed follows it.
+        if let (Some(EidWanted::Away(_)), Some(EidWanted::Remote(set))) = (agent, &wanted) {
+            let away = EidWanted::Away(set.clone());
+            self.want(Source::Agent, key, Some(away));
+        }
+        self.want(Source::Mapping, key, wanted);
+        if confirm && !ours {
+            self.tables.confirm_key(&key);
+        }
+    }
+
+    fn agent_changed(&mut self, change: AgentChange, now: Instant) {
+        let AgentChange { iid, eid, state } = change;
+        let key = EidKey::host(iid, eid);
+        let wanted = match state {
+            AgentState::Check => return self.tables.check(iid, eid),
+            AgentState::Admit { place, previous } => {
+                self.allow_relays(iid, eid, &previous, now);
+                Some(EidWanted::LocalHost { port: place.port, vlan: place.vlan, mac: place.mac })
+            }
+            AgentState::Expect { previous } => {
+                self.allow_relays(iid, eid, &previous, now);
+                self.expected(iid)
+            }
+            AgentState::Hold => Some(EidWanted::Hold),
+            AgentState::Relay { locators } => {
+                self.forbid_relays(iid, eid);
+                Some(EidWanted::Away(set_of(&locators)))
+            }
+            AgentState::Release => {
+                self.forbid_relays(iid, eid);
+                None
+            }
+        };
+        self.forget_leftover(key);
+        self.want(Source::Agent, key, wanted);
+    }
+
+    /// An agent whose MAC is not known yet: the dataplane asks for it where its group is attached.
+    fn expected(&self, iid: Iid) -> Option<EidWanted> {
+        let group = self.tables.site().groups.get(&iid)?;
+        Some(EidWanted::Local { port: group.port, vlan: group.vlan, via: None })
+    }
+
+    /// An agent answered the dataplane, or spoke. One that the API announced is where it answered from.
+    pub(super) fn agent_answered(&mut self, iid: Iid, eid: IpAddr, at: Attachment, now: Instant) {
+        let agent = self.roles.etr().and_then(|etr| etr.agent(iid, eid));
+        if agent.is_some_and(|agent| agent.phase == Phase::Expected) {
+            return self.attach_seen(iid, eid, at, now);
+        }
+        let mut out = Outbox::default();
+        self.roles.agent_confirmed(iid, eid, now, &mut out);
+        self.settle(out, now);
+    }
+}

@@ -1,0 +1,147 @@
+//! A store in one file (redb).
+
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+
+use super::{Loaded, Store, StoreError, code};
+use crate::server::{Save, Saved};
+
+type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+const XTRS: Bytes = TableDefinition::new("xtrs");
+const REGISTRATIONS: Bytes = TableDefinition::new("registrations");
+const SUBSCRIPTIONS: Bytes = TableDefinition::new("subscriptions");
+const NUMBERS: TableDefinition<'static, &'static str, u64> = TableDefinition::new("numbers");
+const NOTICE_NONCES: &str = "notice_nonces";
+
+/// Bytes of the file kept in memory: it is written to, and read once.
+const CACHE: usize = 8 << 20;
+/// Values given at a time.
+const PART: usize = 4096;
+
+/// A store in one file, which no other process may have open.
+#[derive(Debug)]
+pub struct FileStore {
+    database: Database,
+}
+
+impl FileStore {
+    /// Opens the file, or makes a new one. Errors: [`StoreError::Open`].
+    pub fn open(path: &Path) -> Result<FileStore, StoreError> {
+        let database = Database::builder()
+            .set_cache_size(CACHE)
+            .create(path)
+            .map_err(|error| StoreError::Open(error.into()))?;
+        let store = FileStore { database };
+        // Makes the tables, so that reading need not care.
+        store.change(|_| Ok(())).map_err(StoreError::Open)?;
+        Ok(store)
+    }
+
+    fn change(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_write()?;
+        transaction.open_table(XTRS)?;
+        transaction.open_table(REGISTRATIONS)?;
+        transaction.open_table(SUBSCRIPTIONS)?;
+        transaction.open_table(NUMBERS)?;
+        change(&transaction)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn read<T>(
+        &self,
+        table: Bytes,
+        decode: impl Fn(&[u8], &[u8]) -> Option<T>,
+        loaded: &mut Loaded,
+        mut each: impl FnMut(Vec<T>),
+    ) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(table)?;
+        let mut part = Vec::with_capacity(PART);
+        for entry in table.iter()? {
+            let (key, value) = entry?;
+            match decode(key.value(), value.value()) {
+                Some(value) => part.push(value),
+                None => loaded.unreadable += 1,
+            }
+            if part.len() == PART {
+                loaded.values += part.len();
+                each(std::mem::replace(&mut part, Vec::with_capacity(PART)));
+            }
+        }
+        loaded.values += part.len();
+        each(part);
+        Ok(())
+    }
+
+    fn load_all(&self, each: &mut dyn FnMut(Saved)) -> Result<Loaded, redb::Error> {
+        let mut loaded = Loaded::default();
+        let notice_nonces = {
+            let numbers = self.database.begin_read()?.open_table(NUMBERS)?;
+            numbers.get(NOTICE_NONCES)?.map_or(0, |number| number.value())
+        };
+        each(Saved { notice_nonces, ..Saved::default() });
+        self.read(XTRS, code::read_xtr, &mut loaded, |xtrs| each(Saved { xtrs, ..Saved::default() }))?;
+        self.read(REGISTRATIONS, code::read_registration, &mut loaded, |registrations| {
+            each(Saved { registrations, ..Saved::default() });
+        })?;
+        self.read(SUBSCRIPTIONS, code::read_subscription, &mut loaded, |subscriptions| {
+            each(Saved { subscriptions, ..Saved::default() });
+        })?;
+        Ok(loaded)
+    }
+}
+
+impl Store for FileStore {
+    fn write(&mut self, saves: &[Save]) -> Result<(), StoreError> {
+        let write = |transaction: &WriteTransaction| {
+            let mut xtrs = transaction.open_table(XTRS)?;
+            let mut registrations = transaction.open_table(REGISTRATIONS)?;
+            let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
+            let mut numbers = transaction.open_table(NUMBERS)?;
+            for save in saves {
+                match save {
+                    Save::Registration(saved) => {
+                        let (key, value) = (code::registration_key(&saved.key), code::registration(saved));
+                        registrations.insert(key.as_slice(), value.as_slice())?;
+                    }
+                    Save::RegistrationGone(key) => {
+                        registrations.remove(code::registration_key(key).as_slice())?;
+                    }
+                    Save::Xtr(saved) => {
+                        let (key, value) = (code::xtr_key(&saved.site, saved.identity), code::xtr(saved));
+                        xtrs.insert(key.as_slice(), value.as_slice())?;
+                    }
+                    Save::XtrGone(site, identity) => {
+                        xtrs.remove(code::xtr_key(site, *identity).as_slice())?;
+                    }
+                    Save::Subscription(saved) => {
+                        let (key, value) = (code::subscription_key(&saved.key), code::subscription(saved));
+                        subscriptions.insert(key.as_slice(), value.as_slice())?;
+                    }
+                    Save::SubscriptionGone(key) => {
+                        subscriptions.remove(code::subscription_key(key).as_slice())?;
+                    }
+                    Save::NoticeNonces(nonce) => {
+                        numbers.insert(NOTICE_NONCES, *nonce)?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        self.change(write).map_err(StoreError::Write)
+    }
+
+    fn load(&mut self, each: &mut dyn FnMut(Saved)) -> Result<Loaded, StoreError> {
+        self.load_all(each).map_err(StoreError::Read)
+    }
+}
+
+#[cfg(test)]
+#[path = "file/test.rs"]
+mod test;

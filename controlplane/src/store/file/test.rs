@@ -1,0 +1,140 @@
+use super::*;
+use crate::server::{
+    Identity, RegisteredLocator, RegistrationKey, SavedRegistration, SavedSubscription, SavedXtr,
+    SubscriptionKey,
+};
+use sterna_wire::lisp::control::Act;
+use sterna_wire::{Iid, Prefix};
+
+fn xtr(number: u8) -> SavedXtr {
+    SavedXtr {
+        site: "site-a".into(),
+        identity: Identity::Id([number; 16]),
+        site_id: 9,
+        source: "192.0.2.1:4342".parse().unwrap(),
+        local: Some("192.0.2.10".parse().unwrap()),
+        key_id: 1,
+        algorithm: 2,
+        identified: true,
+        marks: vec![(1, 77)],
+    }
+}
+
+fn registration(number: u32) -> SavedRegistration {
+    let eid = std::net::Ipv4Addr::from_bits(0x0a01_0000 + number);
+    SavedRegistration {
+        key: RegistrationKey {
+            iid: Iid::new(100).unwrap(),
+            prefix: Prefix::host(eid.into()),
+            site: "site-a".into(),
+            holder: Identity::Id([1; 16]),
+        },
+        ttl: 1440,
+        act: Act::NoAction,
+        version: 3,
+        flags: 1,
+        locators: [RegisteredLocator::unicast("192.0.2.1".parse().unwrap(), 1, 100)].into(),
+    }
+}
+
+fn subscription() -> SavedSubscription {
+    let key = SubscriptionKey {
+        xtr_id: [1; 16],
+        iid: Iid::new(100).unwrap(),
+        prefix: "10.1.0.7/32".parse().unwrap(),
+    };
+    SavedSubscription {
+        key,
+        answered: "10.1.0.0/16".parse().unwrap(),
+        site: "site-a".into(),
+        site_id: 9,
+        rlocs: ["192.0.2.1".parse().unwrap()].into(),
+        local: None,
+        seen: 5,
+        reserved: 1029,
+    }
+}
+
+fn all(store: &mut FileStore) -> (Saved, Loaded) {
+    let mut whole = Saved::default();
+    let loaded = store.load(&mut |part| {
+        assert!(whole.registrations.is_empty() || part.xtrs.is_empty(), "xTRs come first");
+        whole.xtrs.extend(part.xtrs);
+        whole.registrations.extend(part.registrations);
+        whole.subscriptions.extend(part.subscriptions);
+        whole.notice_nonces = whole.notice_nonces.max(part.notice_nonces);
+    });
+    (whole, loaded.unwrap())
+}
+
+#[test]
+fn what_was_written_is_there_when_the_file_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("map-server.redb");
+    let mut store = FileStore::open(&path).unwrap();
+    assert_eq!(all(&mut store), (Saved::default(), Loaded::default()));
+    let saves = [
+        Save::Xtr(xtr(1)),
+        Save::Xtr(xtr(2)),
+        Save::Registration(registration(1)),
+        Save::Registration(registration(2)),
+        Save::Subscription(subscription()),
+        Save::NoticeNonces(65_536),
+    ];
+    store.write(&saves).unwrap();
+    assert!(matches!(FileStore::open(&path), Err(StoreError::Open(_))), "another process has it");
+    drop(store);
+    let mut store = FileStore::open(&path).unwrap();
+    let (saved, loaded) = all(&mut store);
+    assert_eq!(loaded, Loaded { values: 5, unreadable: 0 });
+    assert_eq!(saved.xtrs, [xtr(1), xtr(2)]);
+    assert_eq!(saved.registrations, [registration(1), registration(2)]);
+    assert_eq!((saved.subscriptions, saved.notice_nonces), (vec![subscription()], 65_536));
+}
+
+#[test]
+fn later_changes_win_and_what_is_gone_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = FileStore::open(&folder.path().join("map-server.redb")).unwrap();
+    let later = SavedRegistration { ttl: 5, ..registration(2) };
+    store.write(&[Save::Registration(registration(1)), Save::Registration(registration(2))]).unwrap();
+    store
+        .write(&[
+            Save::Xtr(xtr(1)),
+            Save::Subscription(subscription()),
+            Save::Registration(later.clone()),
+            Save::RegistrationGone(registration(1).key),
+            Save::XtrGone("site-a".into(), Identity::Id([1; 16])),
+            Save::SubscriptionGone(subscription().key),
+        ])
+        .unwrap();
+    let (saved, _) = all(&mut store);
+    assert_eq!(saved, Saved { registrations: vec![later], ..Saved::default() });
+}
+
+#[test]
+fn many_come_in_parts_and_unreadable_ones_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = FileStore::open(&folder.path().join("map-server.redb")).unwrap();
+    let saves: Vec<Save> = (0..10_000).map(|number| Save::Registration(registration(number))).collect();
+    store.write(&saves).unwrap();
+    store
+        .change(|transaction| {
+            transaction.open_table(REGISTRATIONS)?.insert(b"noise".as_slice(), b"noise".as_slice())?;
+            Ok(())
+        })
+        .unwrap();
+    let mut parts = Vec::new();
+    let loaded = store.load(&mut |part| parts.push(part.registrations.len())).unwrap();
+    assert_eq!(loaded, Loaded { values: 10_000, unreadable: 1 });
+    parts.retain(|len| *len > 0);
+    assert_eq!(parts, [4096, 4096, 1808]);
+}
+
+#[test]
+fn a_file_of_another_kind_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("map-server.redb");
+    std::fs::write(&path, b"this is not a store at all, but it is long enough to be read as one").unwrap();
+    assert!(matches!(FileStore::open(&path), Err(StoreError::Open(_))));
+}
