@@ -113,6 +113,11 @@ impl Step<'_, '_> {
                 Verdict::Held
             }
             Some(Held::Queued) => Verdict::Held,
+            // Many wait for the next answer already: this one waits where it is.
+            None if self.state.replay.is_some() => {
+                self.state.replay_stays = true;
+                Verdict::Held
+            }
             None => {
                 // No room to wait, but the question can be asked all the same, so that later packets find an answer.
                 if self.may_ask_unheld(&key) {
@@ -219,10 +224,13 @@ impl Step<'_, '_> {
         (self.state.sampled as usize).checked_rem(packets)
     }
 
-    /// Whether packets wait for this key, so that a later one must queue behind them.
+    /// Whether packets wait for this key, so that a later one must queue behind them. A packet that waited for a later
+    /// answer came before them, and goes on.
     #[inline]
     pub(crate) fn must_queue(&self, key: &HoldKey) -> bool {
-        !self.state.hold.is_empty() && self.state.replay != Some(*key) && self.state.hold.is_waiting(key)
+        let hold = &self.state.hold;
+        let comes_later = |from: HoldKey| from.role.stage() < key.role.stage();
+        !hold.is_empty() && self.state.replay.is_none_or(comes_later) && hold.is_waiting(key)
     }
 }
 

@@ -271,6 +271,58 @@ fn what_waits_for_an_agent_is_asked_for_when_it_is_released() {
     assert_balanced(&rig);
 }
 
+/// More packets than go on in a turn, and fresh ones between: those that wait for the second answer must not go back
+/// behind those that have the first one only just now, or neither would ever leave.
+#[test]
+fn packets_that_wait_for_one_answer_after_another_leave_in_order() {
+    let mut rig = mobile_site();
+    let stranger = |len| tunnelled(SITE_B, 100, &udp("10.1.9.9", "10.1.0.6", 64, len)[14..]);
+    let mut sent = 0;
+    let mut send = |rig: &mut Rig, count: usize| {
+        for _ in 0..count {
+            rig.inject(1, &stranger(sent));
+            sent += 1;
+        }
+    };
+    send(&mut rig, 20);
+    rig.settle();
+    rig.apply(&[eid("10.1.9.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    send(&mut rig, 6);
+    rig.settle();
+    assert_eq!((rig.counter("held"), requests(&rig)), (26, 1), "the host is asked for");
+    send(&mut rig, 6);
+    rig.settle();
+    rig.apply(&[eid("10.1.0.6/32", here(HOST))]).unwrap();
+    rig.settle();
+    let lens = lengths(&rig.collect(0));
+    assert_eq!((lens.len(), rig.counter("held")), (32, 0));
+    assert!(lens.is_sorted(), "{lens:?}");
+    assert_balanced(&rig);
+}
+
+#[test]
+fn a_packet_stays_where_it_is_while_too_many_wait_for_its_next_answer() {
+    let mut rig = mobile_site();
+    let stranger = |source: &str, len| tunnelled(SITE_B, 100, &udp(source, "10.1.0.6", 64, len)[14..]);
+    let mut sent = 0;
+    while rig.counter("drop_hold_full") == 0 && sent < 4096 {
+        rig.inject(1, &stranger("10.1.2.9", 1));
+        rig.settle();
+        sent += 1;
+    }
+    assert_eq!(rig.counter("drop_hold_full"), 1, "the queue of the host is full");
+    rig.inject(1, &stranger("10.1.9.9", 2));
+    rig.settle();
+    rig.apply(&[eid("10.1.9.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.settle();
+    assert_eq!(rig.counter("drop_hold_full"), 1);
+    rig.apply(&[eid("10.1.0.6/32", here(HOST))]).unwrap();
+    rig.settle();
+    assert_eq!((rig.counter("held"), rig.counter("drop_hold_full")), (0, 1));
+    assert_eq!(lengths(&rig.collect(0)).last(), Some(&(42 + 2)));
+    assert_balanced(&rig);
+}
+
 #[test]
 fn nothing_is_relayed_to_where_it_came_from() {
     let mut rig = mobile_site();
@@ -480,12 +532,12 @@ fn a_full_share_lets_a_packet_wait_for_its_second_answer() {
     assert_eq!(rig.counter("held"), 64);
     rig.apply(&[eid("10.1.3.0/24", EidAction::Remote { set: 3 })]).unwrap();
     rig.settle();
-    // Now they wait for the host: an eighth of the pool, which is one key's.
-    assert_eq!((rig.counter("held"), rig.counter("held_total")), (32, 64));
-    assert_eq!(rig.counter("drop_hold_full"), 32);
+    // Half of them wait for the host: an eighth of the pool, which is one key's. The others stay where they are.
+    assert_eq!((rig.counter("held"), rig.counter("held_total")), (64, 64));
+    assert_eq!(rig.counter("drop_hold_full"), 0);
     rig.inject(0, &arp(2, HOST, [10, 1, 0, 8], [10, 1, 0, 1]));
     rig.settle();
-    assert_eq!(rig.collect(0).iter().filter(|frame| frame[12..14] == [8, 0]).count(), 32);
+    assert_eq!(rig.collect(0).iter().filter(|frame| frame[12..14] == [8, 0]).count(), 64);
     assert_balanced(&rig);
 }
 

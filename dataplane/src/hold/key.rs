@@ -26,6 +26,17 @@ impl Role {
     /// How many there are.
     pub const COUNT: usize = 6;
 
+    /// The order in which a packet meets the questions. One that waits for a later answer has the earlier ones behind
+    /// it: it is older than what waits there now, and must never queue behind that.
+    pub(crate) fn stage(self) -> u8 {
+        match self {
+            Role::Source | Role::Attach => 0,
+            Role::Moved | Role::Relay => 1,
+            Role::Back => 2,
+            Role::Destination => 3,
+        }
+    }
+
     /// Whether the packet's source was already proved right. Others are suspects, with a share of their own.
     pub fn is_proven(self) -> bool {
         matches!(self, Role::Destination | Role::Back)
