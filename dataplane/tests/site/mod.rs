@@ -89,7 +89,15 @@ pub fn mend_ipv4(frame: &mut [u8]) {
 }
 
 pub fn site() -> Rig {
-    let mut rig = rig();
+    site_in(rig())
+}
+
+/// The same with room for so many packets to wait.
+pub fn roomy_site(hold_packets: usize) -> Rig {
+    site_in(Rig::new(&RigOptions { hold_packets, ..RigOptions::new(ports()) }).unwrap())
+}
+
+fn site_in(mut rig: Rig) -> Rig {
     rig.apply(&site_updates(Some(Mac(CORE)))).unwrap();
     rig
 }
