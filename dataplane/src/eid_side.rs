@@ -1,17 +1,18 @@
 //! Eid-side in: an agent's packet, to another agent here or to another site.
 
 use crate::counters::Basic;
+use crate::departed::GRACE_NS;
 use crate::emit::{Rewrite, Way};
 use crate::encap::ETHERNET;
 use crate::hold::Role;
 use crate::inner::{self, Inner};
-use crate::layout::{Layout, gateway, is_gateway};
+use crate::layout::{Attachment, Layout, gateway, is_gateway};
 use crate::route::{Stop, route};
 use crate::step::{Answers, Questions, Step, Verdicts, ask_both, hold_key};
-use crate::tables::{EidBody, Tag};
+use crate::tables::{EidBody, EidValue, Moment, Tag};
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
-use sterna_shm::Group;
+use sterna_shm::{AttachProof, Group};
 use sterna_wire::{Family, Mac, addr_bytes, addr_from_bytes};
 use sterna_xsk::BURST;
 
@@ -120,8 +121,8 @@ impl Step<'_, '_> {
         let mut answers: Answers<'_> = [const { None }; 2 * BURST];
         view.eids().lookup_burst(&view.guard, &questions, &mut answers[..questions.len()]);
         for (i, head) in heads.iter().enumerate() {
-            let body = |at: usize| answers[at].as_ref().map(|found| found.value.body);
-            verdicts[head.at] = self.eid_decide(head, packets[head.at], body(2 * i), body(2 * i + 1));
+            let value = |at: usize| answers[at].as_ref().map(|found| found.value);
+            verdicts[head.at] = self.eid_decide(head, packets[head.at], value(2 * i), value(2 * i + 1));
         }
         if let Some(i) = self.sample(heads.len())
             && let (Verdict::Transmit(_), Some(found)) = (verdicts[heads[i].at], &answers[2 * i + 1])
@@ -136,18 +137,24 @@ impl Step<'_, '_> {
         &mut self,
         head: &Head<'_>,
         frame: &[u8],
-        source: Option<EidBody>,
-        destination: Option<EidBody>,
+        source: Option<&EidValue>,
+        destination: Option<&EidValue>,
     ) -> Verdict {
         let here = (self.ingress, head.vlan);
+        let (written, source) = (source.map(|value| value.written), source.map(|value| value.body));
+        let destination = destination.map(|value| value.body);
         let local = match source {
-            Some(EidBody::Agent { port, vlan, .. } | EidBody::Served { port, vlan, .. }) => {
-                (port, vlan) == here
+            Some(EidBody::Agent { port, vlan, .. }) => (port, vlan) == here,
+            Some(EidBody::Served { port, vlan, via }) => {
+                let local = (port, vlan) == here;
+                if local && via.is_none() {
+                    self.ask_speaker(head);
+                }
+                local
             }
             // It said that it leaves, and speaks until it does.
-            Some(EidBody::Hold) => {
-                self.layout.is_dynamic(head.group.iid.get(), head.inner.family, &head.inner.source)
-            }
+            Some(EidBody::Hold) => self.is_agent_range(head),
+            Some(EidBody::Away { .. }) => self.just_left(head, frame, written),
             _ => false,
         };
         let inner = &head.inner;
@@ -177,6 +184,38 @@ impl Step<'_, '_> {
             Err(Stop::Drop(reason)) => Verdict::Drop(reason),
             Err(stop) => self.hold(key, stop, head.group, frame),
         }
+    }
+
+    /// Whether the source may be an agent's that comes and goes.
+    fn is_agent_range(&self, head: &Head<'_>) -> bool {
+        self.layout.is_dynamic(head.group.iid.get(), head.inner.family, &head.inner.source)
+    }
+
+    /// An agent that is announced here, but whose Ethernet address is not known: now it is there to be asked.
+    #[cold]
+    fn ask_speaker(&mut self, head: &Head<'_>) {
+        let (group, inner) = (head.group, &head.inner);
+        // Not its claims' key: one must not use up the other's question.
+        let key = hold_key(group.iid.get(), inner.family, &inner.source, Role::Destination);
+        if self.is_agent_range(head) && self.may_ask_speaker(&key) {
+            let eid = addr_from_bytes(inner.family, &inner.source);
+            self.solicit_now(group, self.ingress, head.vlan, eid);
+        }
+    }
+
+    /// Whether an agent left so short a time ago that it may still speak here, because it has both links. It may also
+    /// have come back: that is for the control plane to find out meanwhile.
+    #[cold]
+    fn just_left(&mut self, head: &Head<'_>, frame: &[u8], written: Option<Moment>) -> bool {
+        let since = Moment::at(self.state.now_ns.saturating_sub(GRACE_NS));
+        let left = self.is_agent_range(head) && written.is_some_and(|written| written >= since);
+        let mac = frame.get(6..12).and_then(|b| <[u8; 6]>::try_from(b).ok()).map(Mac);
+        if let (true, Some(mac)) = (left, mac.filter(|mac| self.may_be_host(head.group, *mac))) {
+            let eid = addr_from_bytes(head.inner.family, &head.inner.source);
+            let at = Attachment { port: self.ingress, vlan: head.vlan };
+            self.claim(head.group, eid, mac, at, AttachProof::Data);
+        }
+        left
     }
 
     /// A source that is not attached here: where agents come and go it may be one that has come.

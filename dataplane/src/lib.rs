@@ -17,6 +17,7 @@
 pub mod counters;
 pub mod verdict;
 
+pub mod departed;
 pub mod layout;
 pub mod marks;
 pub mod relays;

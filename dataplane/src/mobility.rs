@@ -1,5 +1,6 @@
 //! What the control plane says of agents that come and go: the ranges they may appear in, and who relays for whom.
 
+use crate::departed::{Departed, Departures};
 use crate::relays::{MAX_RELAYS, Relays};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,6 +18,9 @@ pub(crate) struct Mobility {
     /// The ranges are not those of the published layout any more.
     pub ranges_changed: bool,
     relays_changed: bool,
+    /// Who left where.
+    pub departures: Departures,
+    departed: Departed,
 }
 
 impl Mobility {
@@ -59,9 +63,12 @@ impl Mobility {
         self.ranges.keys().copied()
     }
 
-    /// The permissions, if they changed since this was asked last.
+    /// The permissions and departures, if they changed since this was asked last.
     pub fn take_relays(&mut self) -> Option<Relays> {
-        std::mem::take(&mut self.relays_changed).then(|| Relays::new(self.relays.keys().copied()))
+        let departed = self.departures.take();
+        let changed = std::mem::take(&mut self.relays_changed) || departed.is_some();
+        self.departed = departed.unwrap_or_else(|| std::mem::take(&mut self.departed));
+        changed.then(|| Relays::new(self.relays.keys().copied(), self.departed.clone()))
     }
 }
 

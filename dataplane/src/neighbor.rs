@@ -172,7 +172,7 @@ impl Step<'_, '_> {
         }
     }
 
-    fn solicit_now(&mut self, group: &Group, port: u16, vlan: Tag, target: IpAddr) {
+    pub(crate) fn solicit_now(&mut self, group: &Group, port: u16, vlan: Tag, target: IpAddr) {
         let mut out = [0; FRAME];
         let tag = VlanId::new(vlan);
         let len = match target {

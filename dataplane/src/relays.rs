@@ -1,6 +1,7 @@
 //! Who may relay for whom: after a move the agent's previous site sends its frames on for a while, under its own
 //! outer source, which the source check would refuse (design section 5).
 
+use crate::departed::Departed;
 use std::net::IpAddr;
 use sterna_wire::{Family, Iid, addr_bytes};
 
@@ -9,7 +10,7 @@ use sterna_wire::{Family, Iid, addr_bytes};
 pub const MAX_RELAYS: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Permission {
+pub(crate) struct Permission {
     iid: u32,
     family: Family,
     eid: [u8; 16],
@@ -17,25 +18,31 @@ struct Permission {
     from: [u8; 16],
 }
 
-/// The permissions of one moment, replaced as a whole.
-#[derive(Clone, Debug, Default)]
-pub struct Relays {
-    sorted: Vec<Permission>,
-}
-
-impl Relays {
-    /// These permissions: group, agent, outer source.
-    pub fn new(all: impl Iterator<Item = (Iid, IpAddr, IpAddr)>) -> Relays {
-        let permission = |(iid, eid, from): (Iid, IpAddr, IpAddr)| Permission {
+impl Permission {
+    pub fn new(iid: Iid, eid: IpAddr, from: IpAddr) -> Permission {
+        Permission {
             iid: iid.get(),
             family: Family::of(eid),
             eid: addr_bytes(eid),
             from_family: Family::of(from),
             from: addr_bytes(from),
-        };
-        let mut sorted: Vec<_> = all.map(permission).collect();
+        }
+    }
+}
+
+/// The permissions of one moment, replaced as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Relays {
+    sorted: Vec<Permission>,
+    departed: Departed,
+}
+
+impl Relays {
+    /// These permissions (group, agent, outer source), and who may still come from where it was.
+    pub fn new(all: impl Iterator<Item = (Iid, IpAddr, IpAddr)>, departed: Departed) -> Relays {
+        let mut sorted: Vec<_> = all.map(|(iid, eid, from)| Permission::new(iid, eid, from)).collect();
         sorted.sort_unstable();
-        Relays { sorted }
+        Relays { sorted, departed }
     }
 
     /// Whether frames for an agent may come from this outer source; addresses as [`addr_bytes`].
@@ -47,6 +54,17 @@ impl Relays {
     ) -> bool {
         let wanted = Permission { iid, family, eid: *eid, from_family, from: *from };
         self.sorted.binary_search(&wanted).is_ok()
+    }
+
+    /// Whether an agent's own frames may still come from this outer source, because it was there a moment ago.
+    pub fn was_there(
+        &self,
+        iid: u32,
+        (family, eid): (Family, &[u8; 16]),
+        (from_family, from): (Family, &[u8; 16]),
+        now_ns: u64,
+    ) -> bool {
+        self.departed.allow(&Permission { iid, family, eid: *eid, from_family, from: *from }, now_ns)
     }
 }
 
@@ -64,6 +82,7 @@ mod tests {
                 (iid(100), address("fd00::1"), address("192.0.2.2")),
             ]
             .into_iter(),
+            Departed::default(),
         );
         let allow = |n, eid: &str, from: &str| {
             let (eid, from) = (address(eid), address(from));

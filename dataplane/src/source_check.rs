@@ -1,6 +1,6 @@
 //! The source check: may this inner source come from that outer source (design section 5)?
 //!
-//! A locator of the inner source's mapping may; so may, for a while, whoever relays for the destination after its
+//! A locator of the inner source's mapping may, and for a moment one of the mapping before it; so may, for a while, whoever relays for the destination after its
 //! move, and the gateway at the far end when it tells of a packet that it could not forward. What nothing is known
 //! of waits for an answer. What is known to be elsewhere may have moved: the packet waits until the entry is written
 //! again, and is then judged by it. Whose packet was refused so is a convict for a second ([`crate::convicts`]).
@@ -69,7 +69,10 @@ impl Step<'_, '_> {
         source: Option<&EidValue>,
     ) -> SourceCheck {
         let set = source.and_then(|value| value.body.set()).and_then(|set| self.view.set(set));
-        if set.is_some_and(|set| self.may_come_from(set, outer)) || self.is_relay(group, outer, inner) {
+        if set.is_some_and(|set| self.may_come_from(set, outer))
+            || self.is_relay(group, outer, inner)
+            || self.was_there(group, outer, inner)
+        {
             return SourceCheck::Allowed { payload_mtu: set.map_or(u16::MAX, |set| set.payload_mtu) };
         }
         // The anycast gateway address is served at every site: it speaks from elsewhere only in errors.
@@ -100,6 +103,12 @@ impl Step<'_, '_> {
     pub(crate) fn is_relay(&self, group: &Group, outer: &Outer, inner: &Inner) -> bool {
         let (to, from) = ((inner.family, &inner.destination), (outer.family, &outer.source));
         self.view.relays().allow(group.iid.get(), to, from)
+    }
+
+    /// Whether the inner source was behind the outer one a moment ago.
+    fn was_there(&self, group: &Group, outer: &Outer, inner: &Inner) -> bool {
+        let (eid, from) = ((inner.family, &inner.source), (outer.family, &outer.source));
+        self.view.relays().was_there(group.iid.get(), eid, from, self.state.now_ns)
     }
 
     /// Whether the question of a move is answered, and the answer was no.

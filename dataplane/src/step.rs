@@ -207,6 +207,12 @@ impl Step<'_, '_> {
         }
     }
 
+    /// Whether to ask a host that speaks for its Ethernet address: at a bounded rate.
+    pub(crate) fn may_ask_speaker(&mut self, key: &HoldKey) -> bool {
+        let now_ns = self.state.now_ns;
+        self.state.attach.allow(pair_of(key), now_ns)
+    }
+
     /// Tells the conductor; a full queue loses the event and counts it.
     #[cold]
     pub(crate) fn report(&mut self, event: Upward) {

@@ -320,6 +320,71 @@ fn a_packet_stays_where_it_is_while_too_many_wait_for_its_next_answer() {
 }
 
 #[test]
+fn an_announced_agent_is_asked_for_when_it_speaks() {
+    let mut rig = mobile_site();
+    install(&mut rig, local());
+    rig.inject(1, &from_b(AGENT, 1));
+    rig.settle();
+    assert_eq!((requests(&rig), rig.counter("held")), (1, 1), "it is not there to answer");
+    for len in 0..3 {
+        rig.inject(0, &udp(AGENT, "10.1.2.9", 64, len));
+    }
+    rig.settle();
+    assert_eq!((requests(&rig), rig.collect(1).len()), (1, 3), "once, whatever else was asked");
+    rig.inject(0, &arp(2, HOST, [10, 1, 5, 5], [10, 1, 0, 1]));
+    rig.settle();
+    assert_eq!((lengths(&rig.collect(0)), rig.counter("held")), (vec![43], 0));
+    // Where nobody comes and goes, nobody is asked for what it sends.
+    rig.inject(0, &udp("10.1.0.9", "10.1.2.9", 64, 1));
+    rig.settle();
+    assert_eq!(requests(&rig), 0);
+    assert_balanced(&rig);
+}
+
+#[test]
+fn an_agent_with_both_links_may_speak_at_the_old_site_for_a_moment() {
+    let mut rig = mobile_site();
+    install(&mut rig, here(HOST));
+    install(&mut rig, EidAction::Away { set: C });
+    rig.inject(0, &udp(AGENT, "10.1.2.9", 64, 1));
+    let events = rig.settle();
+    assert_eq!((attaches(&events).len(), rig.collect(1).len()), (1, 1), "sent, and looked into");
+    rig.pass(2_100_000_000);
+    rig.inject(0, &udp(AGENT, "10.1.2.9", 64, 1));
+    rig.settle();
+    assert_eq!((rig.collect(1).len(), rig.counter("held")), (0, 1), "now it is evidence");
+    rig.pass(4_000_000_000);
+    assert_balanced(&rig);
+}
+
+#[test]
+fn what_an_agent_sent_before_its_move_may_come_after_the_news_of_it() {
+    let mut rig = mobile_site();
+    install(&mut rig, here(HOST));
+    let at = |set| eid("10.1.2.7/32", EidAction::Remote { set });
+    let from = |site, len| tunnelled(site, 100, &udp("10.1.2.7", AGENT, 64, len)[14..]);
+    rig.apply(&[at(3)]).unwrap();
+    rig.apply(&[at(C)]).unwrap();
+    rig.inject(1, &from(SITE_B, 1));
+    rig.inject(1, &from(SITE_C, 2));
+    let events = rig.settle();
+    assert_eq!((lengths(&rig.collect(0)), source_misses(&events)), (vec![43, 44], 0));
+    rig.pass(2_100_000_000);
+    rig.inject(1, &from(SITE_B, 3));
+    let events = rig.settle();
+    assert_eq!((rig.counter("held"), source_misses(&events)), (1, 1), "not for ever");
+    rig.apply(&[at(C)]).unwrap();
+    rig.settle();
+    assert_eq!(rig.counter("drop_rloc_spoof"), 1);
+    // A prefix does not move.
+    rig.apply(&[eid("10.1.2.0/24", EidAction::Remote { set: C })]).unwrap();
+    rig.inject(1, &from_b(AGENT, 1));
+    assert_eq!(source_misses(&rig.settle()), 1);
+    rig.pass(4_000_000_000);
+    assert_balanced(&rig);
+}
+
+#[test]
 fn nothing_is_relayed_to_where_it_came_from() {
     let mut rig = mobile_site();
     install(&mut rig, EidAction::Away { set: 3 });

@@ -40,8 +40,9 @@ const MOVES: u32 = 10;
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long both links are there.
 const OVERLAP: Duration = Duration::from_millis(150);
-/// How long the agent has no link at all while it is being moved.
-const UNPLUGGED: Duration = Duration::from_millis(10);
+/// How long the agent has no link at all while it is being moved, beside what its new plug takes. It is part of each
+/// detour, and no gateway's doing.
+const UNPLUGGED: Duration = Duration::from_millis(2);
 /// Moves that are believed within their time in these scenarios: more than there are.
 const BELIEVED: u32 = 1000;
 /// Ten times the budgets of an announced move, milliseconds.
