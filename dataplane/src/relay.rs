@@ -4,7 +4,7 @@
 use crate::counters::Basic;
 use crate::decap;
 use crate::emit::Rewrite;
-use crate::hold::Role;
+use crate::hold::{HoldKey, Role};
 use crate::rloc_side::Head;
 use crate::route::{Stop, tunnel};
 use crate::state::Upward;
@@ -17,27 +17,39 @@ use sterna_wire::addr_from_bytes;
 /// than that is sites that send each other what neither has.
 const MAX_RELAYS: u8 = 2;
 
+/// How long a packet waits before it goes back to the site that sent it here, which by our entry has its agent. That
+/// site did not know yet: its control plane had told everyone before its own dataplane had applied it.
+const BACK_PAUSE_NS: u64 = 20_000_000;
+
 impl Step<'_, '_> {
     /// Sends a packet whose source is proved on to the locators of `set`.
     #[cold]
     pub(crate) fn relay(&mut self, head: &Head<'_>, set: u32, frame: &[u8]) -> Verdict {
         let (group, inner, outer) = (head.group, &head.inner, &head.outer);
         self.tell_of_stray(head);
-        if outer.relays >= MAX_RELAYS {
-            return Verdict::Drop(DropReason::RelayLimit);
-        }
         let key = |role| hold_key(group.iid.get(), inner.family, &inner.destination, role);
         let view = self.view;
+        let may_relay = outer.relays < MAX_RELAYS;
         let row = view.set(set);
         if row.is_some_and(|row| locator_of(view, row, outer.family, &outer.source).is_some()) {
             // That site sent it here: one of us will know better in a moment.
-            return self.hold(key(Role::Back), Stop::Wait, group, frame);
+            if !(may_relay && self.has_paused(&key(Role::Back))) {
+                return self.hold(key(Role::Back), Stop::Wait, group, frame);
+            }
+        } else if !may_relay {
+            return Verdict::Drop(DropReason::RelayLimit);
         }
         match tunnel(self, view, set, inner.flow) {
             Ok(way) => self.send_on(head, &way, frame),
             Err(Stop::Drop(reason)) => Verdict::Drop(reason),
             Err(stop) => self.hold(key(Role::Destination), stop, group, frame),
         }
+    }
+
+    /// Whether the packet being stepped again waited long enough for the site that sent it here to know better.
+    fn has_paused(&self, key: &HoldKey) -> bool {
+        let state = &*self.state;
+        state.replay == Some(*key) && state.now_ns.saturating_sub(state.replay_since_ns) >= BACK_PAUSE_NS
     }
 
     /// Out of one tunnel and into another, as a router between them would.

@@ -102,7 +102,18 @@ impl Step<'_, '_> {
     /// Whether the outer source relays for the destination after its move.
     pub(crate) fn is_relay(&self, group: &Group, outer: &Outer, inner: &Inner) -> bool {
         let (to, from) = ((inner.family, &inner.destination), (outer.family, &outer.source));
-        self.view.relays().allow(group.iid.get(), to, from)
+        self.view.relays().allow(group.iid.get(), to, from) || self.came_from_its_agent(group, outer, inner)
+    }
+
+    /// Whether the site that the destination left for sent this on, before it knew that it has the agent. All that
+    /// becomes of it here is that it goes back there.
+    fn came_from_its_agent(&self, group: &Group, outer: &Outer, inner: &Inner) -> bool {
+        let entry = self.view.entry(group.iid.get(), inner.family, &inner.destination);
+        let away = entry.and_then(|value| match value.body {
+            EidBody::Away { set } => self.view.set(set),
+            _ => None,
+        });
+        outer.relays > 0 && away.is_some_and(|set| self.may_come_from(set, outer))
     }
 
     /// Whether the inner source was behind the outer one a moment ago.

@@ -400,11 +400,40 @@ fn nothing_is_relayed_to_where_it_came_from() {
     rig.inject(1, &from_b(AGENT, 3));
     rig.settle();
     assert_eq!(lengths(&rig.collect(0)), [1, 3].map(|len| 42 + len));
+    // It went there again, and that site did not know yet: after a moment it does.
     install(&mut rig, EidAction::Away { set: 3 });
     rig.inject(1, &from_b(AGENT, 1));
     rig.settle();
+    rig.pass(5_000_000);
+    assert_eq!(rig.collect(1).len(), 0);
+    rig.pass(20_000_000);
+    let marks: Vec<_> = rig.collect(1).iter().map(|frame| frame[45]).collect();
+    assert_eq!(marks, [1]);
+    // Twice and no more: then it waits for an answer.
+    rig.inject(1, &relayed(from_b(AGENT, 1), 2));
+    rig.settle();
     rig.pass(4_000_000_000);
-    assert_eq!(rig.counter("drop_hold_expired"), 1);
+    assert_eq!((rig.counter("drop_hold_expired"), rig.collect(1).len()), (1, 0));
+    assert_balanced(&rig);
+}
+
+#[test]
+fn what_the_new_site_sent_on_before_it_knew_of_its_agent_goes_back_there() {
+    let mut rig = mobile_site();
+    install(&mut rig, EidAction::Away { set: C });
+    // Of an agent at site B, sent to site C, which sent it on to us.
+    let by_c = |times| relayed(tunnelled(SITE_C, 100, &udp("10.1.2.9", AGENT, 64, 1)[14..]), times);
+    rig.inject(1, &by_c(1));
+    rig.settle();
+    assert_eq!((rig.counter("held"), rig.collect(1).len()), (1, 0));
+    rig.pass(20_000_000);
+    let marks: Vec<_> = rig.collect(1).iter().map(|frame| frame[45]).collect();
+    assert_eq!((marks, rig.counter("held")), (vec![2], 0));
+    // What is no relayed frame is none of its.
+    rig.inject(1, &tunnelled(SITE_C, 100, &udp("10.1.2.9", AGENT, 64, 1)[14..]));
+    rig.settle();
+    confirm(&mut rig);
+    assert_eq!(rig.counter("drop_rloc_spoof"), 1);
     assert_balanced(&rig);
 }
 

@@ -81,14 +81,15 @@ case.underlay_sends(from_tunnel(TO_M4, lisp(flags=0xA8, nonce=0x535402)), from_t
 case.underlay_gets(relayed(TO_M4, 2), relayed(TO_M4), relayed(TO_M4))
 case.count("eth0", relayed=3, drop_relay_limit=3)
 
-case = mobile("relay-back", "A packet is never relayed to the site it came from: it waits, here in vain, and for an agent that comes back.",
+case = mobile("relay-back", "A packet for the site it came from waits: until that site knows better, and for an agent that comes back.",
               until_ms=5000)
 case.record(eid=M4, becomes="away", locators=[B4])
-case.underlay_sends(from_tunnel(TO_M4))
-case.at(3500).underlay_sends(from_tunnel(udp4(src=R4, dst=M4, length=5)))
+case.underlay_sends(from_tunnel(TO_M4), from_tunnel(TO_M4, mark(2)))
+case.underlay_gets(relayed(TO_M4))
+case.at(3595).underlay_sends(from_tunnel(udp4(src=R4, dst=M4, length=5)))
 case.record(at=3600, eid=M4, becomes="here", mac=M_MAC)
 case.agents_get(to_agent(udp4(src=R4, dst=M4, length=5), mac=M_MAC))
-case.count("eth0", held_total=2, drop_hold_expired=1, decapsulated=1)
+case.count("eth0", held_total=3, relayed=1, drop_hold_expired=1, decapsulated=1)
 
 case = mobile("relay-spoof", "Only what passes the source check is relayed.")
 case.record(eid=M4, becomes="away", locators=[C4])
