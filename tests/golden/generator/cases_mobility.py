@@ -85,7 +85,7 @@ case = mobile("relay-back", "A packet for the site it came from waits: until tha
               until_ms=5000)
 case.record(eid=M4, becomes="away", locators=[B4])
 case.underlay_sends(from_tunnel(TO_M4), from_tunnel(TO_M4, mark(2)))
-case.underlay_gets(relayed(TO_M4))
+case.underlay_gets(relayed(TO_M4, dst=B4))
 case.at(3595).underlay_sends(from_tunnel(udp4(src=R4, dst=M4, length=5)))
 case.record(at=3600, eid=M4, becomes="here", mac=M_MAC)
 case.agents_get(to_agent(udp4(src=R4, dst=M4, length=5), mac=M_MAC))
