@@ -1,8 +1,11 @@
 //! RLOC probing: one probe per remote RLOC, not per EID (RFC 9301 section 7.1).
 //!
 //! Data from a locator is as good as an answer, and a locator that stopped answering is taken out of use only if
-//! another locator of one of its sets answered a probe meanwhile. Otherwise it may be just the control plane at the
-//! far end that died, and taking locators out would turn that into an outage.
+//! another locator of one of its sets answered a probe meanwhile: a *witness*. Otherwise it may be just the control
+//! plane at the far end that died, and taking locators out would turn that into an outage. Data is no witness, since
+//! the far dataplane sends it without a control plane. Neither is an answer to a probe that went out later than the
+//! one that was missed, since the far control plane may have come back between them. So whenever a suspect is probed,
+//! those beside it are probed with it, for as long as it stays suspect.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -143,17 +146,17 @@ impl Prober {
     ) {
         let Some(known) = self.remotes.get_mut(&remote) else { return };
         let before = known.state;
-        if !known.answered(reply.nonce, says_reachable(remote, reply), now) {
+        let Some(sent) = known.answered(reply.nonce, says_reachable(remote, reply), now) else {
             return counters.bump(Counter::ReplyDuplicate);
-        }
+        };
         counters.bump(Counter::ProbeReplies);
         let after = known.state;
         self.note(change_of(remote, before, after), counters, out);
         self.replan(remote, around, now);
-        // It is a witness: what fell silent beside it is not just an unanswering control plane.
         for sibling in around.sets.siblings(remote) {
-            let silent = self.remotes.get(&sibling).is_some_and(|known| known.state == State::Silent);
-            if silent {
+            let Some(known) = self.remotes.get_mut(&sibling) else { continue };
+            known.witness(sent);
+            if known.state == State::Silent {
                 self.verdict(sibling, around, counters, out);
             }
         }
@@ -203,17 +206,11 @@ impl Prober {
     ) {
         let timers = &around.settings.timers;
         let Some(known) = self.remotes.get_mut(&remote) else { return };
-        let misses = known.misses;
         if known.judge(timers, now) {
             counters.bump(Counter::ProbesUnanswered);
         }
-        let (missed, up) = (known.misses > misses, known.state == State::Up);
-        if missed && up {
-            if known.misses >= timers.probe_misses {
-                self.verdict(remote, around, counters, out);
-            } else {
-                self.nudge_siblings(remote, around, now);
-            }
+        if known.is_suspect() && known.misses >= timers.probe_misses {
+            self.verdict(remote, around, counters, out);
         }
         let Some(known) = self.remotes.get(&remote) else { return };
         let next = match known.plan(timers, now) {
@@ -258,19 +255,25 @@ impl Prober {
             records: vec![RequestRecord::of(iid, prefix)],
             ..MapRequest::default()
         };
+        // Who is asked for another's sake asks nobody in turn.
+        let seeks_witness = known.is_suspect() && !known.nudged;
         if let Some(forgotten) = known.probed(nonce, idle_gap(settings, random), now) {
             self.by_nonce.remove(&forgotten);
         }
+        let next = match known.plan(&settings.timers, now) {
+            Plan::Wait(until) => until,
+            Plan::Probe => now + DELAY,
+        };
         self.by_nonce.insert(nonce, remote);
         counters.bump(Counter::ProbesSent);
         out.send(remote, request.emit());
-        match known.plan(&settings.timers, now) {
-            Plan::Wait(until) => until,
-            Plan::Probe => now + DELAY,
+        if seeks_witness {
+            self.ask_siblings(remote, around, now);
         }
+        next
     }
 
-    /// It does not answer: out of use if another one beside it answered since its last probe went out.
+    /// It does not answer: out of use if there is a witness that it is not just the far control plane.
     fn verdict(
         &mut self,
         remote: IpAddr,
@@ -278,14 +281,9 @@ impl Prober {
         counters: &mut Counters,
         out: &mut Outbox,
     ) {
-        let Some(since) = self.remotes.get(&remote).and_then(|known| known.missed) else { return };
-        let answers = |sibling: IpAddr| {
-            self.remotes.get(&sibling).and_then(|known| known.replied).is_some_and(|at| at >= since)
-        };
-        let witnessed = around.sets.siblings(remote).into_iter().any(answers);
         let Some(known) = self.remotes.get_mut(&remote) else { return };
         let before = known.state;
-        known.state = if witnessed { State::Down } else { State::Silent };
+        known.state = if known.is_cut_off(&around.settings.timers) { State::Down } else { State::Silent };
         if known.state == State::Silent && before != State::Silent {
             counters.bump(Counter::AllLocatorsSilent);
         }
@@ -293,13 +291,11 @@ impl Prober {
         self.note(change, counters, out);
     }
 
-    /// Asks those beside a locator that missed a probe, so that there is a witness by the time of the verdict.
-    fn nudge_siblings(&mut self, remote: IpAddr, around: &Surroundings<'_>, now: Instant) {
+    /// Asks those beside a suspect together with it, so that there is a witness by the time of the verdict.
+    fn ask_siblings(&mut self, remote: IpAddr, around: &Surroundings<'_>, now: Instant) {
         for sibling in around.sets.siblings(remote) {
             let Some(known) = self.remotes.get_mut(&sibling) else { continue };
-            let lately = known.last_probe().is_some_and(|at| now < at + around.settings.timers.fast_probe);
-            if !lately {
-                known.nudged = true;
+            if known.ask() {
                 self.deadlines.set(sibling, &mut known.due, Some(now));
             }
         }

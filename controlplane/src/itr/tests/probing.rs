@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sterna_wire::lisp::control::MapRequest;
+
 use super::bench::*;
 use crate::itr::{Counter, Itr, ItrSettings, Limits, ProbeView, Rate};
 use crate::outbox::LocatorChange;
@@ -23,6 +25,26 @@ fn carry(bench: &mut Bench, millis: u64, from: &[u8]) {
         }
         bench.wait(100);
     }
+}
+
+/// As [`carry`], but in small steps and only until a locator changes; gives how long that took, or `millis`.
+fn carry_until_change(bench: &mut Bench, millis: u64, from: &[u8]) -> u64 {
+    let before = bench.locators.len();
+    for passed in (0..millis).step_by(10) {
+        for number in [1, 2].into_iter().filter(|_| passed % 100 == 0) {
+            bench.traffic(number, true, from.contains(&number));
+        }
+        bench.wait(10);
+        if bench.locators.len() > before {
+            return passed + 10;
+        }
+    }
+    millis
+}
+
+/// The first probe to this locator from the `after`th on.
+fn probe_of(bench: &Bench, number: u8, after: usize) -> MapRequest {
+    bench.probes[after..].iter().find(|(to, _)| *to == rloc(number)).unwrap().1.clone()
 }
 
 fn view(bench: &Bench, number: u8) -> ProbeView {
@@ -77,6 +99,108 @@ fn a_cut_link_is_found_within_a_second_and_the_other_one_stays() {
 }
 
 #[test]
+fn at_whatever_moment_a_link_is_cut_it_is_found_within_600_ms() {
+    // Whether data came from it until then or only answers, and from the other one too or not.
+    for (before, after) in [(&[1, 2][..], &[2][..]), (&[2], &[2]), (&[1], &[]), (&[], &[])] {
+        for phase in (0..400).step_by(10) {
+            let mut bench = two_locators();
+            carry(&mut bench, 2000, before);
+            carry_until_change(&mut bench, phase, before);
+            bench.alive = vec![rloc(2)];
+            let took = carry_until_change(&mut bench, 3000, after);
+            assert!(took <= 610, "{took} ms at phase {phase} of {before:?}");
+            assert_eq!((&bench.locators[..], bench.count(Counter::AllLocatorsSilent)), (&[down(1)][..], 0));
+        }
+    }
+}
+
+#[test]
+fn a_witness_that_answers_after_the_verdict_completes_it_at_once() {
+    let mut bench = two_locators();
+    carry(&mut bench, 2000, &[1, 2]);
+    bench.alive.clear();
+    let cut = bench.probes.len();
+    while bench.count(Counter::AllLocatorsSilent) == 0 {
+        carry(&mut bench, 100, &[2]);
+    }
+    assert_eq!(bench.locators, vec![]);
+    let asked = probe_of(&bench, 2, cut);
+    bench.answer_probe(rloc(2), &asked, true);
+    assert_eq!(bench.locators, vec![down(1)]);
+}
+
+#[test]
+fn a_silent_locator_that_carries_traffic_waits_for_a_witness_at_the_fast_pace() {
+    for phase in (0..400).step_by(10) {
+        let mut bench = two_locators();
+        carry(&mut bench, 2000, &[1, 2]);
+        bench.alive.clear();
+        carry(&mut bench, 20_000, &[2]);
+        carry_until_change(&mut bench, phase, &[2]);
+        assert_eq!((bench.locators.clone(), view(&bench, 1).silent), (vec![], true));
+        bench.alive = vec![rloc(2)];
+        let took = carry_until_change(&mut bench, 3000, &[2]);
+        assert_eq!(bench.locators, vec![down(1)]);
+        assert!(took <= 410, "{took} ms at phase {phase}");
+    }
+}
+
+#[test]
+fn a_far_control_plane_that_comes_back_takes_nothing_out() {
+    for phase in (0..400).step_by(10) {
+        let mut bench = two_locators();
+        carry(&mut bench, 2000, &[2]);
+        bench.alive.clear();
+        carry(&mut bench, 3000, &[2]);
+        carry_until_change(&mut bench, phase, &[2]);
+        assert!(view(&bench, 1).silent, "nothing comes from it");
+        bench.alive = vec![rloc(1), rloc(2)];
+        carry(&mut bench, 2000, &[2]);
+        assert_eq!((bench.locators.clone(), view(&bench, 1).silent), (vec![], false), "at phase {phase}");
+    }
+}
+
+#[test]
+fn an_answer_to_a_later_probe_is_no_witness() {
+    let mut tried = 0;
+    for phase in (0..300).step_by(10) {
+        let mut bench = two_locators();
+        carry(&mut bench, 2000, &[2]);
+        bench.alive.clear();
+        carry(&mut bench, 3000, &[2]);
+        carry_until_change(&mut bench, phase, &[2]);
+        // The far control plane comes back between the probes: this one goes out later than the one that was missed.
+        let before = bench.probes.len();
+        bench.call(|itr, now, out| itr.underlay(&[rloc(2)].into(), now, out));
+        bench.call(|itr, now, out| itr.underlay(&BTreeSet::new(), now, out));
+        let Some((to, asked)) = bench.probes.get(before).cloned() else { continue };
+        assert_eq!((to, bench.probes.len()), (rloc(2), before + 1));
+        bench.answer_probe(to, &asked, true);
+        assert_eq!((bench.locators.clone(), view(&bench, 1).silent), (vec![], true), "at phase {phase}");
+        tried += 1;
+    }
+    assert!(tried > 10, "{tried}");
+}
+
+#[test]
+fn two_dead_locators_are_not_probed_faster_for_each_others_sake() {
+    let mut bench = two_locators();
+    carry(&mut bench, 2000, &[]);
+    bench.alive.clear();
+    carry(&mut bench, 2000, &[]);
+    let before = bench.probes.len();
+    carry(&mut bench, 3000, &[]);
+    assert!((18..=22).contains(&(bench.probes.len() - before)), "{}", bench.probes.len() - before);
+    let before = bench.probes.len();
+    bench.wait_s(60);
+    assert!(
+        (10..=30).contains(&(bench.probes.len() - before)),
+        "{} without traffic",
+        bench.probes.len() - before
+    );
+}
+
+#[test]
 fn a_dead_control_plane_at_the_far_end_changes_nothing() {
     let mut bench = two_locators();
     bench.alive.clear();
@@ -104,7 +228,11 @@ fn a_lost_probe_just_before_the_far_control_plane_dies_changes_nothing() {
 fn data_from_one_locator_only_and_no_answer_from_any_changes_nothing() {
     let mut bench = two_locators();
     bench.alive.clear();
-    carry(&mut bench, 10_000, &[2]);
+    carry(&mut bench, 7000, &[2]);
+    let before = bench.probes.len();
+    carry(&mut bench, 3000, &[2]);
+    let probes = bench.probes.len() - before;
+    assert!((18..=22).contains(&probes), "every 300 ms both of them, not {probes} in 3 s");
     assert_eq!((bench.locators.clone(), bench.count(Counter::AllLocatorsSilent)), (vec![], 1));
     assert!(view(&bench, 1).up && view(&bench, 1).silent && !view(&bench, 2).silent);
     bench.alive = vec![rloc(2)];

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::Result;
 use crate::gateway::plan::GatewayPlan;
@@ -35,8 +35,12 @@ const ALLOWED: f64 = 0.02;
 const TEN_TIMES_FAILOVER: Duration = Duration::from_secs(10);
 /// How long the cut lasts: by then a failover is over.
 const CUT: Duration = Duration::from_secs(3);
+/// A locator that went out of use is asked again every 10 s at the latest: by then the mended link is found again.
+const FOUND_AGAIN: Duration = Duration::from_secs(15);
 /// How long the far control plane stays dead: several times the misses that take a locator out of use.
 const DEAD: Duration = Duration::from_millis(2500);
+/// How long the traffic goes on when it is back: one locator may answer before the other.
+const ALIVE_AGAIN: Duration = Duration::from_millis(1500);
 
 /// Both of site B's locators are as good, with different weights; the negative control registers one only.
 pub(super) fn adjust(plan: &mut GatewayPlan, negative: bool) {
@@ -140,6 +144,7 @@ pub(super) fn cut(run: &mut Run<'_>) -> Result<Outcome> {
     let relay = run.lab.relay(Site::B, 0).ok_or_else(no_gateway)?;
     let at_the_cut = relay.counts().cut - cut_before;
     relay.cut(false);
+    let again = found_again(run)?;
     let failover = seen.last_to.get(&to_b(0)).map_or(Duration::ZERO, |last| last.saturating_sub(at));
     let needlessly = moved_needlessly(&before, &after);
     let on_the_other = before.values().filter(|path| path.last() == Some(&to_b(1))).count();
@@ -147,6 +152,7 @@ pub(super) fn cut(run: &mut Run<'_>) -> Result<Outcome> {
     run.figure("flows_moved_needlessly", needlessly);
     run.figure("lost_in_failover", lost);
     run.figure("lost_at_the_cut", at_the_cut);
+    run.figure("back_in_use_ms", u64::try_from(again.as_millis()).unwrap_or(u64::MAX));
     let moved = after.values().filter(|path| path.last() == Some(&to_b(1))).count();
     Ok(Outcome::new(
         failover < TEN_TIMES_FAILOVER
@@ -156,35 +162,46 @@ pub(super) fn cut(run: &mut Run<'_>) -> Result<Outcome> {
             && lost <= at_the_cut,
         format!(
             "{} cut: the last packet went there {} ms later; {lost} lost, {at_the_cut} frames ended at the cut; {needlessly} \
-             of the {on_the_other} flows on the other locator moved",
+             of the {on_the_other} flows on the other locator moved; in use again {} ms after the link was mended",
             to_b(0),
-            failover.as_millis()
+            failover.as_millis(),
+            again.as_millis()
         ),
     ))
 }
 
-/// Only the far control plane dies: probes stay unanswered, packets keep coming, and nothing moves.
+/// Waits until the gateway of site A uses the mended link again: the flows that return then move with good reason.
+fn found_again(run: &Run<'_>) -> Result<Duration> {
+    let (mended, api) = (Instant::now(), run.lab.gateway(Site::A).ok_or_else(no_gateway)?.api());
+    interrupt::wait_for("the mended link in use", FOUND_AGAIN, || {
+        let rows = api.get("/v1/locators")?;
+        let mut rows = rows.as_array().into_iter().flatten();
+        let row = rows.find(|row| row["address"] == to_b(0).to_string());
+        Ok(row.filter(|row| row["probe"] != "down").map(|_| mended.elapsed()))
+    })
+}
+
+/// Only the far control plane dies and comes back: probes stay unanswered, packets keep coming, and nothing moves.
 pub(super) fn far_control_plane(run: &mut Run<'_>) -> Result<Outcome> {
-    // The mended link is found again before anything is judged.
-    interrupt::sleep(Duration::from_secs(1))?;
     follow(run)?;
     let traffic = Traffic::start(run, None)?;
     interrupt::sleep(Duration::from_secs(u64::from(WIDTH).pow(2) / u64::from(RATE)) * 3 / 2)?;
     let before = witness(run)?.followed().flows;
     run.gateway_mut(Site::B)?.kill(Plane::Control)?;
     interrupt::sleep(DEAD)?;
-    let (lost, faults) = traffic.end(run, false)?;
-    let after = flows(witness(run)?)?;
-    let needlessly = before.iter().filter(|(flow, path)| after.get(flow) != Some(path)).count();
     let gateway = run.gateway_mut(Site::B)?;
     gateway.start(Plane::Control)?;
     gateway.wait_ready()?;
+    interrupt::sleep(ALIVE_AGAIN)?;
+    let (lost, faults) = traffic.end(run, false)?;
+    let after = flows(witness(run)?)?;
+    let needlessly = before.iter().filter(|(flow, path)| after.get(flow) != Some(path)).count();
     run.figure("lost_without_far_control_plane", lost);
     run.figure("flows_moved_without_far_control_plane", needlessly);
     Ok(Outcome::new(
         lost + faults == 0 && needlessly == 0 && !before.is_empty(),
         format!(
-            "dead for {} ms: {lost} lost, {needlessly} of {} flows moved",
+            "dead for {} ms and back: {lost} lost, {needlessly} of {} flows moved",
             DEAD.as_millis(),
             before.len()
         ),

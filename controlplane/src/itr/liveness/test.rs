@@ -1,0 +1,206 @@
+//! One remote RLOC, its probes and the clock.
+
+use super::*;
+
+const IDLE: Duration = Duration::from_secs(60);
+
+struct Bench {
+    remote: Remote,
+    start: Instant,
+    timers: Timers,
+    probes: Vec<u64>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { remote: Remote::new(IDLE), start: Instant::now(), timers: Timers::default(), probes: vec![] }
+    }
+
+    /// Lets the time go on in steps of 10 ms; `each` sees each step first.
+    fn run(&mut self, from: u64, to: u64, each: impl Fn(&mut Remote, Instant, u64)) {
+        for millis in (from..to).step_by(10) {
+            let now = self.start + Duration::from_millis(millis);
+            each(&mut self.remote, now, millis);
+            self.remote.judge(&self.timers, now);
+            if self.remote.plan(&self.timers, now) == Plan::Probe {
+                self.remote.probed(millis, IDLE, now);
+                self.probes.push(millis);
+            }
+        }
+    }
+}
+
+#[test]
+fn without_traffic_probes_are_rare() {
+    let mut bench = Bench::new();
+    bench.run(0, 130_000, |remote, now, millis| {
+        if millis % 60_000 == 20 {
+            remote.answered(millis - 20, true, now);
+        }
+    });
+    assert_eq!(bench.probes, vec![0, 60_000, 120_000]);
+    assert_eq!((bench.remote.misses, bench.remote.rtt), (0, Some(Duration::from_millis(20))));
+}
+
+#[test]
+fn traffic_both_ways_needs_no_more_probes_than_none() {
+    let mut bench = Bench::new();
+    bench.run(0, 130_000, |remote, now, millis| {
+        if millis % 100 == 0 {
+            remote.carried = Some(now);
+            remote.received(now);
+        }
+    });
+    assert_eq!(bench.probes, vec![0, 60_000, 120_000]);
+    assert_eq!((bench.remote.misses, bench.remote.state), (0, State::Up), "although none was answered");
+}
+
+#[test]
+fn traffic_one_way_is_probed_every_300_ms() {
+    let mut bench = Bench::new();
+    bench.run(0, 1500, |remote, now, millis| {
+        remote.carried = Some(now);
+        if millis % 300 == 10 {
+            remote.answered(millis - 10, true, now);
+        }
+    });
+    assert_eq!(bench.probes, vec![0, 300, 600, 900, 1200]);
+}
+
+#[test]
+fn three_misses_within_half_a_second_after_the_last_word() {
+    let mut bench = Bench::new();
+    bench.run(0, 500, |remote, now, millis| {
+        remote.carried = Some(now);
+        remote.received(now);
+        if millis == 0 {
+            remote.nudged = true;
+        }
+        if millis == 10 {
+            remote.answered(0, true, now);
+        }
+    });
+    bench.run(500, 940, |remote, now, _| remote.carried = Some(now));
+    assert_eq!(bench.remote.misses, 2);
+    bench.run(940, 950, |remote, now, _| remote.carried = Some(now));
+    assert_eq!(bench.remote.misses, 3, "probes at {:?}", bench.probes);
+    assert_eq!(bench.probes, vec![0, 640, 740, 840, 940]);
+}
+
+#[test]
+fn data_meanwhile_makes_no_miss_but_the_probe_was_lost() {
+    let mut bench = Bench::new();
+    bench.remote.nudged = true;
+    bench.run(0, 2000, |remote, now, millis| {
+        remote.carried = Some(now);
+        if millis >= 100 {
+            remote.received(now);
+        }
+    });
+    assert_eq!((bench.remote.misses, bench.remote.state), (0, State::Up));
+    assert!(bench.remote.loss > 100.0);
+}
+
+#[test]
+fn a_silent_one_is_asked_less_and_less_until_it_answers() {
+    let mut bench = Bench::new();
+    bench.run(0, 3010, |_, _, _| {});
+    assert_eq!((bench.remote.misses, &bench.probes[..]), (3, &[0, 1000, 2000, 3000][..]));
+    bench.remote.state = State::Silent;
+    bench.run(3010, 60_000, |_, _, _| {});
+    assert_eq!(bench.probes[4..], [4000, 6000, 10_000, 18_000, 28_000, 38_000, 48_000, 58_000]);
+    let end = bench.start + Duration::from_millis(60_000);
+    assert!(bench.remote.answered(58_000, true, end).is_some());
+    assert!(bench.remote.answered(58_000, true, end).is_none(), "the same answer again");
+    assert!(bench.remote.answered(4000, true, end).is_none(), "an old one");
+    assert_eq!((bench.remote.state, bench.remote.misses), (State::Up, 0));
+}
+
+#[test]
+fn data_that_is_told_of_a_little_late_makes_no_miss() {
+    let mut bench = Bench::new();
+    bench.run(0, 5000, |remote, now, millis| {
+        remote.carried = Some(now);
+        if millis == 10 {
+            remote.answered(0, true, now);
+        }
+        if millis % 200 == 0 || millis % 200 == 110 {
+            remote.received(now);
+        }
+        remote.nudged |= millis == 2000;
+    });
+    assert_eq!(bench.probes, vec![0, 2000]);
+    assert_eq!((bench.remote.misses, bench.remote.state), (0, State::Up));
+}
+
+#[test]
+fn a_far_answer_is_waited_for_by_its_round_trip() {
+    let mut bench = Bench::new();
+    bench.run(0, 60, |remote, now, millis| {
+        remote.carried = Some(now);
+        if millis == 50 {
+            remote.answered(0, true, now);
+        }
+    });
+    bench.run(60, 910, |remote, now, _| remote.carried = Some(now));
+    assert_eq!(
+        (bench.remote.misses, bench.probes),
+        (3, vec![0, 300, 500, 700, 900]),
+        "four times 50 ms each"
+    );
+}
+
+#[test]
+fn a_silent_one_that_carries_traffic_is_asked_at_the_fast_pace() {
+    let mut bench = Bench::new();
+    bench.remote.state = State::Silent;
+    bench.run(0, 3000, |remote, now, _| remote.carried = Some(now));
+    assert_eq!(bench.probes, (0..10).map(|n| n * 300).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_witness_counts_for_probes_that_went_out_while_it_was_asked() {
+    let (mut remote, start, timers) = (Remote::new(IDLE), Instant::now(), Timers::default());
+    let at = |millis| start + Duration::from_millis(millis);
+    for millis in [0, 1000, 2000] {
+        remote.probed(millis, IDLE, at(millis));
+        remote.judge(&timers, at(millis + 1000));
+    }
+    remote.witness(at(2001));
+    assert!(
+        !remote.is_cut_off(&timers),
+        "asked after the last probe: the far end may have come back between"
+    );
+    remote.witness(at(2000));
+    assert!(remote.is_cut_off(&timers));
+    remote.probed(3000, IDLE, at(3000));
+    assert!(remote.is_cut_off(&timers), "the probe before it was missed all the same");
+    remote.judge(&timers, at(4000));
+    assert!(!remote.is_cut_off(&timers), "the witness was heard before that one went out");
+    remote.witness(at(2500));
+    remote.received(at(4100));
+    assert!(!remote.is_cut_off(&timers), "it was heard itself");
+}
+
+#[test]
+fn one_that_is_waited_for_is_not_asked_again() {
+    let (mut remote, now) = (Remote::new(IDLE), Instant::now());
+    assert!(remote.ask() && !remote.ask());
+    remote.probed(1, IDLE, now);
+    assert!(!remote.ask() && !remote.nudged);
+    remote.answered(1, true, now);
+    assert!(remote.ask());
+}
+
+#[test]
+fn a_refused_locator_needs_a_better_answer() {
+    let (mut bench, now) = (Bench::new(), Instant::now());
+    bench.remote.probed(1, IDLE, now);
+    bench.remote.answered(1, false, now);
+    assert_eq!(bench.remote.state, State::Down);
+    bench.remote.received(now);
+    assert_eq!(bench.remote.state, State::Down);
+    bench.remote.probed(2, IDLE, now);
+    bench.remote.answered(2, true, now);
+    assert_eq!(bench.remote.state, State::Up);
+}
