@@ -193,6 +193,20 @@ fn one_that_is_waited_for_is_not_asked_again() {
 }
 
 #[test]
+fn one_that_is_asked_for_anothers_sake_is_not_asked_less_for_that() {
+    let (mut remote, start, timers) = (Remote::new(IDLE), Instant::now(), Timers::default());
+    let at = |millis| start + Duration::from_millis(millis);
+    remote.state = State::Down;
+    for millis in (0..3000).step_by(300) {
+        remote.judge(&timers, at(millis));
+        assert!(remote.ask());
+        remote.probed(millis, IDLE, at(millis));
+    }
+    remote.judge(&timers, at(3000));
+    assert_eq!(remote.plan(&timers, at(3000)), Plan::Wait(at(2700) + RETRY));
+}
+
+#[test]
 fn a_refused_locator_needs_a_better_answer() {
     let (mut bench, now) = (Bench::new(), Instant::now());
     bench.remote.probed(1, IDLE, now);
