@@ -1,7 +1,7 @@
 //! One Map-Server with many EIDs from scripted ETRs, asked at a high rate: every answer right, and how fast.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sterna_wire::Prefix;
 
@@ -9,7 +9,7 @@ use crate::error::{LabError, Result};
 use crate::gateway::plan::KeyFile;
 use crate::gateway::plan::server::{ServerPlan, SitePlan};
 use crate::script::etr::{Entry, ScriptedEtr, key};
-use crate::script::itr::{Questions, ask, iid};
+use crate::script::itr::{Asked, Questions, ask, iid};
 use crate::site::Family;
 use crate::underlay::Node;
 
@@ -111,45 +111,89 @@ pub(super) fn answer(run: &mut Run<'_>) -> Result<Outcome> {
     };
     let namespace = run.lab.namespace(Node::Outsider.name());
     let own: IpAddr = Node::Outsider.address(Family::V4);
-    let busy = |run: &Run<'_>| run.lab.map_server().and_then(|server| server.daemon().cpu_time());
-    let before = busy(run).unwrap_or_default();
+    let before = Spent::so_far(run)?;
     let asked = ask(&namespace, own, Node::MapServer.address(Family::V4), &plan)?;
-    let cpu = busy(run).unwrap_or_default().saturating_sub(before);
-    let at = |quantile| asked.latency_us.value_at_quantile(quantile);
+    let spent = Spent::so_far(run)?.since(before);
+    show(run, &asked, &spent);
+    let kept = asked.rate() >= f64::from(RATE) * KEPT;
+    let all = asked.unanswered() == 0 && asked.asked == plan.questions;
+    Ok(Outcome::new(asked.wrong == 0 && all && kept, in_words(&asked, &spent)))
+}
+
+/// What the Map-Server has spent, and what it could not take.
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    cpu: Duration,
+    kernel_dropped: u64,
+    policed: u64,
+}
+
+impl Spent {
+    fn so_far(run: &Run<'_>) -> Result<Self> {
+        let server = run.lab.map_server().ok_or_else(no_gateway)?;
+        Ok(Self {
+            cpu: server.daemon().cpu_time().unwrap_or_default(),
+            kernel_dropped: server.api().count("kernel_dropped")?,
+            policed: server.api().count("policed")?,
+        })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            cpu: self.cpu.saturating_sub(before.cpu),
+            kernel_dropped: self.kernel_dropped - before.kernel_dropped,
+            policed: self.policed - before.policed,
+        }
+    }
+
+    /// Of one core while the questions came.
+    fn share(&self, asked: &Asked) -> f64 {
+        self.cpu.as_secs_f64() / asked.took.as_secs_f64().max(1e-9)
+    }
+}
+
+/// Names and quantiles of the latencies that are told.
+const LATENCIES: [(&str, f64); 5] = [
+    ("latency_p50_us", 0.5),
+    ("latency_p90_us", 0.9),
+    ("latency_p99_us", 0.99),
+    ("latency_p999_us", 0.999),
+    ("latency_max_us", 1.0),
+];
+
+fn show(run: &mut Run<'_>, asked: &Asked, spent: &Spent) {
     run.figures.offered += asked.asked;
     run.figures.delivered += asked.right;
     run.figures.lost += asked.unanswered();
     run.figure("wrong_answers", asked.wrong);
     run.figure("requests_per_s", asked.rate().round());
-    for (name, quantile) in [
-        ("latency_p50_us", 0.5),
-        ("latency_p90_us", 0.9),
-        ("latency_p99_us", 0.99),
-        ("latency_p999_us", 0.999),
-        ("latency_max_us", 1.0),
-    ] {
-        run.figure(name, at(quantile));
+    for (name, quantile) in LATENCIES {
+        run.figure(name, asked.latency_us.value_at_quantile(quantile));
     }
-    let share = cpu.as_secs_f64() / asked.took.as_secs_f64();
-    run.figure("map_server_cpu_share", (share * 1000.0).round() / 1000.0);
-    let kept = asked.rate() >= f64::from(RATE) * KEPT;
-    Ok(Outcome::new(
-        asked.wrong == 0 && asked.unanswered() == 0 && asked.asked == plan.questions && kept,
-        format!(
-            "{} questions at {:.0}/s: {} right, {} wrong, {} without an answer; latency median {} us, 99 % {} us, 99.9 % \
-             {} us, longest {} us; the Map-Server was busy {:.0} % of a core",
-            asked.asked,
-            asked.rate(),
-            asked.right,
-            asked.wrong,
-            asked.unanswered(),
-            at(0.5),
-            at(0.99),
-            at(0.999),
-            at(1.0),
-            share * 100.0
-        ),
-    ))
+    run.figure("map_server_cpu_share", (spent.share(asked) * 1000.0).round() / 1000.0);
+    run.figure("map_server_kernel_dropped", spent.kernel_dropped);
+}
+
+fn in_words(asked: &Asked, spent: &Spent) -> String {
+    let at = |quantile| asked.latency_us.value_at_quantile(quantile);
+    let wrong = asked.first_wrong.as_ref().map(|first| format!(" (the first: {first})")).unwrap_or_default();
+    format!(
+        "{} questions at {:.0}/s: {} right, {} wrong{wrong}, {} without an answer; latency median {} us, 99 % {} us, \
+         99.9 % {} us, longest {} us; the Map-Server was busy {:.0} % of a core, its socket dropped {} and was held back \
+         {} times",
+        asked.asked,
+        asked.rate(),
+        asked.right,
+        asked.wrong,
+        asked.unanswered(),
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0),
+        spent.share(asked) * 100.0,
+        spent.kernel_dropped,
+        spent.policed
+    )
 }
 
 #[cfg(test)]
