@@ -29,8 +29,8 @@ const BIND_AGAIN: Duration = Duration::from_secs(1);
 /// Pause when no message may be handled, and after a socket failed.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Receive buffer in bytes that is asked for: a burst of registers from a thousand gateways fits. The kernel grants
-/// less where `net.core.rmem_max` says so.
+/// Receive buffer in bytes that is asked for: a burst of registers from a thousand gateways fits, and some thousand
+/// questions. Without CAP_NET_ADMIN the kernel grants less where `net.core.rmem_max` says so.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// How long the kernel's choice of a source address is remembered.
@@ -241,10 +241,24 @@ pub fn rebind(shared: &Shared) {
 fn bind(shared: &Shared, address: IpAddr) -> io::Result<Bound> {
     let socket = UdpSocket::bind(SocketAddr::new(address, CONTROL_PORT))?;
     socket.set_nonblocking(true)?;
-    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
+    let granted = enlarge(&socket, RECEIVE_BUFFER)?;
+    if granted < RECEIVE_BUFFER {
+        warn!(%address, granted, wanted = RECEIVE_BUFFER, "bursts of control messages may be lost; raise net.core.rmem_max");
+    }
     let listening = tokio::net::UdpSocket::from_std(socket.try_clone()?)?;
     let listener = tokio::spawn(listen(shared.clone(), address, listening));
     Ok(Bound { socket: Arc::new(socket), listener })
+}
+
+/// Makes room for bursts, and gives how much there is. Whoever may configure networks may exceed the machine's limit,
+/// so that it need not be raised for everybody.
+fn enlarge(socket: &UdpSocket, wanted: usize) -> io::Result<usize> {
+    use rustix::net::sockopt;
+    if sockopt::set_socket_recv_buffer_size_force(socket, wanted).is_err() {
+        sockopt::set_socket_recv_buffer_size(socket, wanted)?;
+    }
+    // The kernel counts its own overhead too, and says twice what was asked for.
+    Ok(sockopt::socket_recv_buffer_size(socket)? / 2)
 }
 
 /// Hands over what comes to one socket.
@@ -339,6 +353,15 @@ mod tests {
              102: 0200007F:10F6 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1 2 0000000000000000 5\n";
         assert_eq!(drops_in(text), 12);
         assert_eq!(drops_in(""), 0);
+    }
+
+    #[test]
+    fn a_socket_has_room_for_a_burst_whatever_the_machine_grants_others() {
+        let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+        let limit = limit.trim().parse::<usize>().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let granted = enlarge(&socket, 2 * limit).unwrap();
+        assert_eq!(granted, if rustix::process::geteuid().is_root() { 2 * limit } else { limit });
     }
 
     #[test]

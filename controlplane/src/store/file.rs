@@ -5,7 +5,7 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::{Loaded, Store, StoreError, code};
-use crate::server::{Save, Saved};
+use crate::server::{Identity, RegistrationKey, Save, Saved, SubscriptionKey};
 
 type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -97,6 +97,40 @@ impl FileStore {
     }
 }
 
+/// Where a change goes. Places in order are neighbours in the file, as far as that matters: a million changes in the
+/// order in which they came would touch a page of the file each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place<'a> {
+    Number,
+    Xtr(&'a str, Identity),
+    Registration(&'a RegistrationKey),
+    Subscription(&'a SubscriptionKey),
+}
+
+impl Place<'_> {
+    fn of(save: &Save) -> Place<'_> {
+        match save {
+            Save::NoticeNonces(_) => Place::Number,
+            Save::Xtr(saved) => Place::Xtr(&saved.site, saved.identity),
+            Save::XtrGone(site, identity) => Place::Xtr(site, *identity),
+            Save::Registration(saved) => Place::Registration(&saved.key),
+            Save::RegistrationGone(key) => Place::Registration(key),
+            Save::Subscription(saved) => Place::Subscription(&saved.key),
+            Save::SubscriptionGone(key) => Place::Subscription(key),
+        }
+    }
+}
+
+/// Changes in the order of their places. Of each place only the last one counts, the others need not be written.
+fn in_place(saves: &[Save]) -> Vec<&Save> {
+    let mut sorted: Vec<&Save> = saves.iter().collect();
+    // Stable, so that turned round the newest of each place comes first, and is kept.
+    sorted.sort_by(|a, b| Place::of(b).cmp(&Place::of(a)));
+    sorted.reverse();
+    sorted.dedup_by(|older, newest| Place::of(older) == Place::of(newest));
+    sorted
+}
+
 impl Store for FileStore {
     fn write(&mut self, saves: &[Save]) -> Result<(), StoreError> {
         let write = |transaction: &WriteTransaction| {
@@ -104,7 +138,7 @@ impl Store for FileStore {
             let mut registrations = transaction.open_table(REGISTRATIONS)?;
             let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
             let mut numbers = transaction.open_table(NUMBERS)?;
-            for save in saves {
+            for save in in_place(saves) {
                 match save {
                     Save::Registration(saved) => {
                         let (key, value) = (code::registration_key(&saved.key), code::registration(saved));

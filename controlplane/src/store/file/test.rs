@@ -112,6 +112,51 @@ fn later_changes_win_and_what_is_gone_is_gone() {
     assert_eq!(saved, Saved { registrations: vec![later], ..Saved::default() });
 }
 
+/// Within one write too: a change that came later stands, wherever its neighbours are.
+#[test]
+fn of_changes_written_together_the_last_of_each_place_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = FileStore::open(&folder.path().join("map-server.redb")).unwrap();
+    let with_ttl = |number, ttl| Save::Registration(SavedRegistration { ttl, ..registration(number) });
+    let saves = [
+        Save::NoticeNonces(2),
+        with_ttl(9, 1),
+        with_ttl(3, 1),
+        Save::RegistrationGone(registration(3).key),
+        Save::XtrGone("site-a".into(), Identity::Id([1; 16])),
+        with_ttl(5, 1),
+        Save::RegistrationGone(registration(9).key),
+        with_ttl(9, 2),
+        Save::Xtr(xtr(1)),
+        with_ttl(5, 2),
+        with_ttl(5, 3),
+        Save::NoticeNonces(1),
+        with_ttl(1, 1),
+    ];
+    assert_eq!(in_place(&saves).len(), 6, "one change of each place");
+    store.write(&saves).unwrap();
+    let (saved, _) = all(&mut store);
+    let of = |number, ttl| SavedRegistration { ttl, ..registration(number) };
+    let registrations = vec![of(1, 1), of(5, 3), of(9, 2)];
+    assert_eq!(saved, Saved { xtrs: vec![xtr(1)], registrations, notice_nonces: 1, ..Saved::default() });
+}
+
+/// A restart finds what is in the file in its order: changes that are written in that order touch each page once.
+#[test]
+fn changes_are_written_in_the_order_of_the_file() {
+    let spread = |number: u32| Save::Registration(registration(number.wrapping_mul(40_503) % 65_536));
+    let saves: Vec<Save> = (0..4096).map(spread).collect();
+    let keys = |saves: &[&Save]| -> Vec<Vec<u8>> {
+        let key = |save: &&Save| match save {
+            Save::Registration(saved) => code::registration_key(&saved.key),
+            other => panic!("{other:?}"),
+        };
+        saves.iter().map(key).collect()
+    };
+    assert!(keys(&in_place(&saves)).is_sorted());
+    assert!(!keys(&saves.iter().collect::<Vec<_>>()).is_sorted(), "or this shows nothing");
+}
+
 #[test]
 fn many_come_in_parts_and_unreadable_ones_are_counted() {
     let folder = tempfile::tempdir().unwrap();
