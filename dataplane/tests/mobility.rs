@@ -6,7 +6,7 @@ mod site;
 
 use site::*;
 use std::net::IpAddr;
-use sterna_dataplane::rig::Rig;
+use sterna_dataplane::rig::{Rig, RigOptions};
 use sterna_shm::{
     Adjacency, AttachProof, EidAction, Event, KnownAction, Locator, LocatorSet, NegativeAction, Update,
 };
@@ -25,6 +25,19 @@ fn iid() -> Iid {
 /// The site with a dynamic range, and site C beside site B.
 fn mobile_site() -> Rig {
     let mut rig = site();
+    make_mobile(&mut rig);
+    rig
+}
+
+/// The same, where more packets may wait for one answer than one turn moves.
+fn roomy_mobile_site() -> Rig {
+    let mut rig = Rig::new(&RigOptions { hold_packets: 4096, ..RigOptions::new(ports()) }).unwrap();
+    rig.apply(&site_updates(Some(Mac(CORE)))).unwrap();
+    make_mobile(&mut rig);
+    rig
+}
+
+fn make_mobile(rig: &mut Rig) {
     let adjacency = Adjacency {
         next_hop: 1,
         local: address("192.0.2.1"),
@@ -41,7 +54,6 @@ fn mobile_site() -> Rig {
         eid("10.1.0.5/32", here(HOST)),
     ])
     .unwrap();
-    rig
 }
 
 fn here(mac: [u8; 6]) -> EidAction {
@@ -121,6 +133,46 @@ fn an_agent_that_is_not_admitted_is_dropped_under_a_reason_of_its_own() {
     rig.settle();
     rig.pass(4_000_000_000);
     assert_eq!((rig.counter("drop_attach_expired"), rig.counter("held")), (1, 0));
+    assert_balanced(&rig);
+}
+
+/// Waits for one answer and then for the next: more packets than one turn moves, so that both queues have some.
+#[test]
+fn packets_go_on_from_one_wait_to_the_next_and_never_back() {
+    let mut rig = roomy_mobile_site();
+    for len in 0..200 {
+        rig.inject(0, &udp(AGENT, "10.1.77.1", 64, len));
+    }
+    rig.settle();
+    install(&mut rig, here(HOST));
+    rig.settle();
+    rig.inject(0, &udp(AGENT, "10.1.2.9", 64, 250));
+    rig.settle();
+    assert_eq!(lengths(&rig.collect(1)).len(), 1, "the way to another is free");
+    assert_eq!((rig.counter("held"), rig.counter("drop_src_not_local")), (200, 0), "for the destination");
+    rig.pass(3_000_000_000);
+    assert_eq!((rig.counter("held"), rig.counter("drop_hold_expired")), (0, 200));
+    assert_balanced(&rig);
+}
+
+/// The same out of the tunnel: first for the source, then for a host that is about to leave.
+#[test]
+fn packets_out_of_the_tunnel_go_on_from_one_wait_to_the_next_too() {
+    let mut rig = roomy_mobile_site();
+    install(&mut rig, EidAction::Hold);
+    for len in 0..200 {
+        rig.inject(1, &tunnelled(SITE_B, 100, &udp("10.1.3.3", AGENT, 64, len)[14..]));
+    }
+    rig.settle();
+    rig.apply(&[eid("10.1.3.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.settle();
+    rig.inject(1, &tunnelled(SITE_B, 100, &udp("10.1.3.3", "10.1.0.5", 64, 250)[14..]));
+    rig.settle();
+    assert_eq!(lengths(&rig.collect(0)).len(), 1, "the way to another is free");
+    install(&mut rig, here(HOST));
+    rig.settle();
+    let lens = lengths(&rig.collect(0));
+    assert!(lens.len() == 200 && lens.is_sorted(), "{lens:?}");
     assert_balanced(&rig);
 }
 
