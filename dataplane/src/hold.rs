@@ -10,7 +10,8 @@
 //! with a key drawn at start, so that nobody can choose EIDs that collide.
 //!
 //! A packet that waits for a second answer after the first is moved to the other queue, not held again: it keeps its
-//! place in its share, so that a full share never drops what is already inside.
+//! place in its share, so that a full share never drops what is already inside, and its age: however many answers it
+//! waits for, its time is the same.
 //!
 //! Conservation: `len() = held - popped - expired`.
 
@@ -28,13 +29,17 @@ use links::{Chains, List, NONE};
 
 #[derive(Clone, Copy)]
 struct Slot {
-    /// The slot behind this one in its queue.
+    /// The slots behind and before this one in its queue.
     behind: u32,
+    before: u32,
     queue: u32,
     len: u32,
     group: u32,
     port: u16,
+    /// When it came.
     held_at_ns: u64,
+    /// Since when it waits for what it waits for now.
+    waits_since_ns: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -61,7 +66,7 @@ pub struct HoldPool {
     bytes: Box<[u8]>,
     slots: Box<[Slot]>,
     free_slots: Vec<u32>,
-    /// Taken slots, oldest first. The oldest of all is always the front of its queue.
+    /// Taken slots, oldest first.
     ages: List,
     queues: Box<[Queue]>,
     free_queues: Vec<u32>,
@@ -90,7 +95,16 @@ impl HoldPool {
         // An index must fit in 32 bits beside the mark for "none".
         let slots = limits.slots.min(NONE as usize - 1);
         let random = RandomState::new();
-        let slot = Slot { behind: NONE, queue: NONE, len: 0, group: 0, port: 0, held_at_ns: 0 };
+        let slot = Slot {
+            behind: NONE,
+            before: NONE,
+            queue: NONE,
+            len: 0,
+            group: 0,
+            port: 0,
+            held_at_ns: 0,
+            waits_since_ns: 0,
+        };
         let queue = Queue {
             key: HoldKey::EMPTY,
             hash: 0,
@@ -186,14 +200,22 @@ impl HoldPool {
             Some(queue) => (queue, Held::Queued),
             None => (self.open_queue(key, now_ns), Held::First),
         };
-        self.slots[slot as usize] =
-            Slot { behind: NONE, queue, len: frame.len() as u32, group, port, held_at_ns: now_ns };
+        self.slots[slot as usize] = Slot {
+            behind: NONE,
+            before: NONE,
+            queue,
+            len: frame.len() as u32,
+            group,
+            port,
+            held_at_ns: now_ns,
+            waits_since_ns: now_ns,
+        };
         self.append(queue, slot);
         Ok(held)
     }
 
-    /// Moves the oldest packet that waits for one key behind those that wait for another, as if it came now. Its share
-    /// stays the one it was held in.
+    /// Moves the first packet that waits for one key behind those that wait for another. Its share and its age stay
+    /// what they are.
     pub fn transfer(&mut self, from: &HoldKey, to: HoldKey, now_ns: u64) -> Result<Held, Overflow> {
         let Some(source) = self.find_queue(from) else {
             return Err(Overflow::PoolFull);
@@ -205,15 +227,14 @@ impl HoldPool {
         if target.is_some_and(|queue| self.queues[queue as usize].count as usize >= self.limits.per_key) {
             return Err(Overflow::QueueFull);
         }
-        let slot = self.take_front(source);
+        let slot = self.queues[source as usize].front;
+        self.unlink(slot);
         let (queue, held) = match target {
             Some(queue) => (queue, Held::Queued),
             None => (self.open_queue(to, now_ns), Held::First),
         };
-        self.ages.remove(slot);
-        self.ages.push_back(slot);
         let entry = &mut self.slots[slot as usize];
-        (entry.queue, entry.behind, entry.held_at_ns) = (queue, NONE, now_ns);
+        (entry.queue, entry.waits_since_ns) = (queue, now_ns);
         self.append(queue, slot);
         Ok(held)
     }
@@ -231,20 +252,20 @@ impl HoldPool {
         true
     }
 
-    /// The oldest packet that waits for this key.
+    /// The first packet that waits for this key.
     pub fn front(&self, key: &HoldKey) -> Option<Front<'_>> {
         let queue = self.find_queue(key)?;
         let front = self.queues[queue as usize].front as usize;
-        let Slot { port, len, held_at_ns, .. } = self.slots[front];
+        let Slot { port, len, waits_since_ns, .. } = self.slots[front];
         let start = front * self.limits.slot_bytes;
-        Some(Front { port, frame: &self.bytes[start..start + len as usize], held_at_ns })
+        Some(Front { port, frame: &self.bytes[start..start + len as usize], waits_since_ns })
     }
 
-    /// Frees the oldest packet that waits for this key; false when none does.
+    /// Frees the first packet that waits for this key; false when none does.
     pub fn pop_front(&mut self, key: &HoldKey) -> bool {
         let queue = self.find_queue(key);
         if let Some(queue) = queue {
-            self.pop(queue);
+            self.free(self.queues[queue as usize].front);
         }
         queue.is_some()
     }
@@ -278,9 +299,8 @@ impl HoldPool {
             if now_ns.saturating_sub(slot.held_at_ns) < max_age_ns {
                 break;
             }
-            // Within a queue the front is the oldest, so the oldest of all is the front of its queue.
             let key = self.queues[slot.queue as usize].key;
-            self.pop(slot.queue);
+            self.free(oldest);
             dropped(&key, slot.port);
         }
         before - self.len()
@@ -380,6 +400,7 @@ impl HoldPool {
 
     fn append(&mut self, queue: u32, slot: u32) {
         let entry = &mut self.queues[queue as usize];
+        (self.slots[slot as usize].before, self.slots[slot as usize].behind) = (entry.back, NONE);
         match entry.back {
             NONE => entry.front = slot,
             back => self.slots[back as usize].behind = slot,
@@ -388,23 +409,29 @@ impl HoldPool {
         entry.count += 1;
     }
 
-    /// Frees the front of an open queue, and the queue with its last packet.
-    fn pop(&mut self, queue: u32) {
-        let front = self.take_front(queue);
-        self.ages.remove(front);
-        self.free_slots.push(front);
-        self.give_share_back(self.slots[front as usize].group);
+    /// Frees a taken slot, and its queue with its last packet.
+    fn free(&mut self, slot: u32) {
+        self.unlink(slot);
+        self.ages.remove(slot);
+        self.free_slots.push(slot);
+        self.give_share_back(self.slots[slot as usize].group);
     }
 
-    /// Unlinks the front of an open queue, which closes with its last packet.
-    fn take_front(&mut self, queue: u32) -> u32 {
+    /// Takes a slot out of its queue, which closes with its last packet.
+    fn unlink(&mut self, slot: u32) {
+        let Slot { before, behind, queue, .. } = self.slots[slot as usize];
         let entry = &mut self.queues[queue as usize];
-        let front = entry.front;
-        entry.front = self.slots[front as usize].behind;
+        match before {
+            NONE => entry.front = behind,
+            before => self.slots[before as usize].behind = behind,
+        }
+        match behind {
+            NONE => entry.back = before,
+            behind => self.slots[behind as usize].before = before,
+        }
         entry.count -= 1;
         if entry.count == 0 {
             self.close_queue(queue);
         }
-        front
     }
 }

@@ -51,7 +51,7 @@ fn step_front(view: &View<'_>, state: &mut WorkerState, key: &HoldKey) -> bool {
     let Some((port, since_ns)) = state.hold.front(key).map(|front| {
         copy.clear();
         copy.extend_from_slice(front.frame);
-        (front.port, front.held_at_ns)
+        (front.port, front.waits_since_ns)
     }) else {
         state.held_copy = copy;
         return false;

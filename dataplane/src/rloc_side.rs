@@ -168,7 +168,7 @@ impl Step<'_, '_> {
         let relay = key(&inner.destination, Role::Relay);
         let back = key(&inner.destination, Role::Back);
         // Behind suspects only when their answer is there: before that they must not delay anyone.
-        let since = |key| self.state.hold.front(key).map(|front| Moment::at(front.held_at_ns));
+        let since = |key| self.state.hold.front(key).map(|front| Moment::at(front.waits_since_ns));
         let answered = self.must_queue(&moved) && source.map(|value| value.written) >= since(&moved);
         let permitted = self.must_queue(&relay) && self.is_relay(group, &head.outer, inner);
         let is_back = self.must_queue(&back) && !matches!(body, EidBody::Away { .. });

@@ -82,7 +82,7 @@ pub struct Front<'p> {
     /// Its bytes.
     pub frame: &'p [u8],
     /// Since when it waits for this key, monotonic ns.
-    pub held_at_ns: u64,
+    pub waits_since_ns: u64,
 }
 
 /// What became of a packet that is now held.
