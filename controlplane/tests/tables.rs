@@ -259,7 +259,8 @@ fn when_no_locator_answers_the_best_stay_in_use() {
     assert_eq!(usable(&bench), [false, true, true]);
     bench.tables.probed(ip(REMOTES[1]), false);
     assert_eq!(usable(&bench), [false, false, true]);
-    let silent = |bench: &Bench| (bench.tables.paths().last_resort(), bench.tables.paths().all_locators_silent());
+    let silent =
+        |bench: &Bench| (bench.tables.paths().last_resort(), bench.tables.paths().all_locators_silent());
     assert_eq!(silent(&bench), (1, 1), "the config's own set of these two");
     bench.tables.probed(ip(REMOTES[2]), false);
     assert_eq!(usable(&bench), [true, true, false], "as if nothing had been probed");

@@ -6,7 +6,7 @@
 use crate::attached::Attached;
 use crate::checks::{Checking, Checks};
 use crate::encap::build_adjacency;
-use crate::layout::{DEFAULT_SETTINGS, Layout, PortRow, Side};
+use crate::layout::{Attachment, DEFAULT_SETTINGS, Layout, PortRow, Side, tag_of};
 use crate::locator::build_set;
 use crate::marks::Marks;
 use crate::mobility::Mobility;
@@ -422,6 +422,13 @@ impl Applier {
         let entry =
             |len: u8| Some(self.writers.eids.get(&EidKey::prefix(iid, Prefix::masked(eid, len).ok()?))?.body);
         self.writers.eids.lengths(iid, Family::of(eid)).into_iter().find_map(entry)
+    }
+
+    /// The attachment of the group, for an address of its dynamic ranges.
+    pub(crate) fn home_of_agents(&self, iid: Iid, eid: IpAddr) -> Option<Attachment> {
+        let (group, _) = self.groups.get(&iid)?;
+        let home = Attachment { port: group.port, vlan: tag_of(group) };
+        self.mobility.is_dynamic(iid, eid).then_some(home)
     }
 
     fn delete_eid(&mut self, iid: Iid, prefix: Prefix) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use sterna_cpu::fold_multiply;
 use sterna_shm::{Event, RefusedKind};
-use sterna_wire::{Iid, addr_bytes};
+use sterna_wire::{Iid, Mac, addr_bytes};
 
 /// Questions per host.
 const TRIES: u8 = 3;
@@ -60,6 +60,8 @@ impl Checking {
 struct Check {
     sent: u8,
     next_ns: u64,
+    /// Somebody else answered for a host that the control plane installed: nothing, while that one answers too.
+    rival: Option<(Attachment, Mac)>,
 }
 
 /// The hosts that are asked for.
@@ -80,7 +82,7 @@ impl Checks {
         if self.running.len() >= MAX_CHECKS {
             return false;
         }
-        self.running.insert((iid, eid), Check { sent: 0, next_ns: now_ns });
+        self.running.insert((iid, eid), Check { sent: 0, next_ns: now_ns, rival: None });
         self.checking.place(iid.get(), eid).fetch_add(1, Ordering::Relaxed);
         true
     }
@@ -100,8 +102,8 @@ impl Checks {
 pub struct Due {
     /// Questions to send.
     pub asks: Vec<Ask>,
-    /// Hosts that did not answer.
-    pub gone: Vec<Event>,
+    /// Hosts that did not answer, or answered from another Ethernet address than the installed one.
+    pub verdicts: Vec<Event>,
 }
 
 impl Applier {
@@ -115,16 +117,19 @@ impl Applier {
         (!begun).then_some(Event::Refused { kind, detail })
     }
 
-    /// A host spoke; an event if it was asked for.
-    pub(crate) fn seen(
-        &mut self,
-        iid: Iid,
-        eid: IpAddr,
-        at: Attachment,
-        mac: sterna_wire::Mac,
-    ) -> Option<Event> {
-        let here = self.place_of(iid, eid) == Some(at);
-        (here && self.checks.end(iid, eid)).then(|| agent_event(iid, eid, at, mac))
+    /// A host spoke; an event if it was asked for. The one that the control plane installed has until the last try.
+    pub(crate) fn seen(&mut self, iid: Iid, eid: IpAddr, at: Attachment, mac: Mac) -> Option<Event> {
+        if self.place_of(iid, eid) != Some(at) {
+            return None;
+        }
+        if let Some(EidBody::Agent { mac: known, given: true, .. }) = self.longest(iid, eid)
+            && known != mac
+        {
+            let check = self.checks.running.get_mut(&(iid, eid))?;
+            check.rival.get_or_insert((at, mac));
+            return None;
+        }
+        self.checks.end(iid, eid).then(|| agent_event(iid, eid, at, mac))
     }
 
     /// Questions to send now, and hosts to be given up.
@@ -141,10 +146,14 @@ impl Applier {
                     check.next_ns = now_ns + TRY_NS;
                     due.asks.push(Ask { iid: iid.get(), eid, at });
                 }
-                _ => {
+                (check, _) => {
+                    let rival = check.and_then(|check| check.rival);
                     self.checks.end(iid, eid);
                     self.forget_silent(iid, eid);
-                    due.gone.push(Event::AgentGone { iid, eid });
+                    due.verdicts.push(match rival {
+                        Some((at, mac)) => agent_event(iid, eid, at, mac),
+                        None => Event::AgentGone { iid, eid },
+                    });
                 }
             }
         }
@@ -156,13 +165,14 @@ impl Applier {
         self.checks.running.values().map(|check| check.next_ns).min()
     }
 
-    /// Where a host of this site is, or would be.
+    /// Where a host of this site is, or would be: where agents come and go, also one that is said to be elsewhere.
     fn place_of(&self, iid: Iid, eid: IpAddr) -> Option<Attachment> {
-        match self.longest(iid, eid)? {
-            EidBody::Agent { port, vlan, .. } | EidBody::Served { port, vlan, via: None } => {
+        match self.longest(iid, eid) {
+            Some(EidBody::Agent { port, vlan, .. } | EidBody::Served { port, vlan, via: None }) => {
                 Some(Attachment { port, vlan })
             }
-            _ => None,
+            Some(EidBody::Served { .. }) => None,
+            _ => self.home_of_agents(iid, eid),
         }
     }
 }

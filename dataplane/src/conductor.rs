@@ -3,7 +3,7 @@
 
 use crate::apply::{Applier, SteeringChange};
 use crate::known::{Dump, Filled};
-use crate::state::Uplink;
+use crate::state::{Uplink, Upward};
 use crate::usage::Usage;
 use crate::worker::{Shared, now_ns};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -61,8 +61,8 @@ pub struct Conductor<S: Steer> {
     outbox: VecDeque<Event>,
     /// What the control plane is told first, until it has all of it; nothing else is said before.
     dump: Option<Dump>,
-    /// Hosts that were asked for and did not answer: never lost, and bounded by how many can be asked for.
-    gone: VecDeque<Event>,
+    /// What became of hosts that were asked for: never lost, and bounded by how many can be asked for.
+    verdicts: VecDeque<Event>,
     usage: Usage,
     /// Agents that the control plane is to be told of, each once, as they are when there is room: never lost, and
     /// bounded by how many there are.
@@ -84,7 +84,7 @@ impl<S: Steer> Conductor<S> {
             session: None,
             outbox: VecDeque::new(),
             dump: None,
-            gone: VecDeque::new(),
+            verdicts: VecDeque::new(),
             usage: Usage::default(),
             agents_due: BTreeSet::new(),
             applied: None,
@@ -141,8 +141,8 @@ impl<S: Steer> Conductor<S> {
     fn check_hosts(&mut self) -> bool {
         let due = self.parts.applier.due_checks();
         self.parts.shared.ask(due.asks);
-        let silent = !due.gone.is_empty();
-        self.gone.extend(due.gone);
+        let silent = !due.verdicts.is_empty();
+        self.verdicts.extend(due.verdicts);
         silent
     }
 
@@ -167,7 +167,7 @@ impl<S: Steer> Conductor<S> {
                 self.finished.clear();
                 self.settling.clear();
                 self.outbox.clear();
-                self.gone.clear();
+                self.verdicts.clear();
                 self.applied = None;
                 self.dump = Some(Dump::default());
                 self.agents_due = self.parts.applier.agents().collect();
@@ -192,7 +192,7 @@ impl<S: Steer> Conductor<S> {
                         None
                     }
                     Ok(Some(event @ Event::AgentGone { .. })) => {
-                        self.gone.push_back(event);
+                        self.verdicts.push_back(event);
                         None
                     }
                     Ok(Some(event)) => {
@@ -224,13 +224,15 @@ impl<S: Steer> Conductor<S> {
         // Bounded by the queue's size per turn, so that a storm cannot keep the updates waiting.
         for _ in 0..self.parts.uplink.capacity() {
             let Some(seen) = self.parts.uplink.pop() else { break };
-            match self.parts.applier.learn(&seen) {
-                Some(Event::Agent { iid, eid, .. }) => {
+            match (self.parts.applier.learn(&seen), seen) {
+                // As it was said: the table may not have this host, or another in its place.
+                (Some(event), Upward::Seen { .. }) => self.verdicts.push_back(event),
+                (Some(Event::Agent { iid, eid, .. }), _) => {
                     learned = true;
                     self.agents_due.insert((iid, eid));
                 }
-                Some(event) => self.outbox.push_back(event),
-                None => {}
+                (Some(event), _) => self.outbox.push_back(event),
+                (None, _) => {}
             }
         }
         learned
@@ -262,7 +264,7 @@ impl<S: Steer> Conductor<S> {
         let Some(session) = &mut self.session else {
             // Nobody to tell; agents are told anew when somebody connects.
             self.outbox.clear();
-            self.gone.clear();
+            self.verdicts.clear();
             self.dump = None;
             self.agents_due.clear();
             self.applied = None;
@@ -284,8 +286,8 @@ impl<S: Steer> Conductor<S> {
             if self.applied.as_ref().is_some_and(&mut push) {
                 self.applied = None;
             }
-            while self.gone.front().is_some_and(&mut push) {
-                self.gone.pop_front();
+            while self.verdicts.front().is_some_and(&mut push) {
+                self.verdicts.pop_front();
             }
             while let Some(&(iid, eid)) = self.agents_due.first() {
                 // One that is gone meanwhile has nothing to tell.
@@ -305,7 +307,7 @@ impl<S: Steer> Conductor<S> {
         }
         // Of misses the oldest are the ones most surely repeated by now. A host that is gone is told of once, but only
         // who asks for thousands and does not read comes here.
-        for queue in [&mut self.outbox, &mut self.gone] {
+        for queue in [&mut self.outbox, &mut self.verdicts] {
             let lost = queue.len().saturating_sub(RING_SLOTS);
             queue.drain(..lost);
             self.parts.shared.events_lost.fetch_add(lost as u64, Ordering::Relaxed);
@@ -342,7 +344,7 @@ impl<S: Steer> Conductor<S> {
         } else if !self.settling.is_empty() {
             // A worker is inside a burst, or the kernel put it aside: spinning would take its core away.
             SETTLE_MS
-        } else if !self.agents_due.is_empty() || !self.gone.is_empty() || self.dump.is_some() {
+        } else if !self.agents_due.is_empty() || !self.verdicts.is_empty() || self.dump.is_some() {
             UNSENT_MS
         } else {
             self.until_due()

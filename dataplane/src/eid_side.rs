@@ -163,6 +163,11 @@ impl Step<'_, '_> {
         if !local || gateway == Some(inner.source) {
             return self.unattached(head, frame, source);
         }
+        if let Some(EidBody::Agent { mac, given: true, .. }) = source
+            && frame.get(6..12) != Some(&mac.0)
+        {
+            self.dispute(head, frame);
+        }
         if !self.state.hold.is_empty() {
             // Admitted just now: behind those that waited for it.
             let admission = hold_key(head.group.iid.get(), inner.family, &inner.source, Role::Attach);
@@ -209,13 +214,24 @@ impl Step<'_, '_> {
     fn just_left(&mut self, head: &Head<'_>, frame: &[u8], written: Option<Moment>) -> bool {
         let since = Moment::at(self.state.now_ns.saturating_sub(GRACE_NS));
         let left = self.is_agent_range(head) && written.is_some_and(|written| written >= since);
-        let mac = frame.get(6..12).and_then(|b| <[u8; 6]>::try_from(b).ok()).map(Mac);
-        if let (true, Some(mac)) = (left, mac.filter(|mac| self.may_be_host(head.group, *mac))) {
-            let eid = addr_from_bytes(head.inner.family, &head.inner.source);
-            let at = Attachment { port: self.ingress, vlan: head.vlan };
-            self.claim(head.group, eid, mac, at, AttachProof::Data);
+        if left {
+            self.dispute(head, frame);
         }
         left
+    }
+
+    /// Somebody speaks as an agent that is settled to be another host, or elsewhere: the control plane looks into it, and
+    /// until then nothing changes.
+    #[cold]
+    fn dispute(&mut self, head: &Head<'_>, frame: &[u8]) {
+        let (group, inner) = (head.group, &head.inner);
+        let mac = frame.get(6..12).and_then(|b| <[u8; 6]>::try_from(b).ok()).map(Mac);
+        let Some(mac) = mac.filter(|mac| self.may_be_host(group, *mac)) else { return };
+        if self.layout.is_dynamic(group.iid.get(), inner.family, &inner.source) {
+            let at = Attachment { port: self.ingress, vlan: head.vlan };
+            let eid = addr_from_bytes(inner.family, &inner.source);
+            self.claim(group, eid, mac, at, AttachProof::Data);
+        }
     }
 
     /// A source that is not attached here: where agents come and go it may be one that has come.

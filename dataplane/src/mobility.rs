@@ -58,6 +58,14 @@ impl Mobility {
         self.relays_changed |= self.relays.len() != before.1;
     }
 
+    /// Whether agents may come and go at this address.
+    pub fn is_dynamic(&self, iid: Iid, eid: IpAddr) -> bool {
+        let lengths = (0..=Prefix::host(eid).len()).rev();
+        lengths
+            .filter_map(|len| Prefix::masked(eid, len).ok())
+            .any(|range| self.ranges.contains_key(&(iid, range)))
+    }
+
     /// The ranges.
     pub fn ranges(&self) -> impl Iterator<Item = (Iid, Prefix)> {
         self.ranges.keys().copied()

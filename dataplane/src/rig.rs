@@ -167,7 +167,7 @@ impl Rig {
             self.applier.set_time(self.now_ns);
             let due = self.applier.due_checks();
             self.shared.ask(due.asks);
-            events.extend(due.gone);
+            events.extend(due.verdicts);
             self.usage.look(&self.applier, self.now_ns, |event| events.push(event));
             while let Some(seen) = self.uplink.pop() {
                 learned = true;

@@ -766,6 +766,93 @@ fn an_agent_that_answers_is_there_and_one_that_does_not_is_gone() {
     assert_balanced(&rig);
 }
 
+/// Events of half a second, in small steps.
+fn half_a_second(rig: &mut Rig) -> Vec<Event> {
+    (0..50).flat_map(|_| rig.pass(8_000_000)).collect()
+}
+
+#[test]
+fn an_agent_that_is_said_to_be_elsewhere_is_asked_for_where_it_would_be() {
+    let entries = [None, Some(EidAction::Remote { set: 3 }), Some(EidAction::Away { set: C })];
+    for entry in entries.into_iter().chain([Some(EidAction::Negative { action: NegativeAction::Drop })]) {
+        let mut rig = mobile_site();
+        if let Some(entry) = entry {
+            install(&mut rig, entry);
+        }
+        assert_eq!(check(&mut rig, AGENT), [], "{entry:?}");
+        rig.inject(0, &udp(AGENT, "10.1.2.9", 64, 1));
+        let data = rig.settle();
+        assert!(
+            !data.iter().any(|event| matches!(event, Event::Agent { .. })),
+            "what it sent is no answer: {data:?}"
+        );
+        assert_eq!(requests(&rig), 1);
+        rig.inject(0, &arp(2, HOST, [10, 1, 5, 5], [10, 1, 0, 1]));
+        let events = rig.settle();
+        let agent = Event::Agent { iid: iid(), eid: address(AGENT), mac: Mac(HOST), port: 0, vlan: None };
+        assert!(events.contains(&agent), "{entry:?}: {events:?}");
+        // Nobody there.
+        assert_eq!(check(&mut rig, AGENT), []);
+        let gone = Event::AgentGone { iid: iid(), eid: address(AGENT) };
+        let gone = half_a_second(&mut rig).into_iter().filter(|event| *event == gone).count();
+        assert_eq!((gone, requests(&rig)), (1, 3), "{entry:?}");
+    }
+}
+
+/// A host on the agent's link with another Ethernet address.
+const RIVAL: [u8; 6] = [2, 6, 6, 6, 6, 6];
+
+#[test]
+fn whoever_speaks_as_an_admitted_agent_from_another_mac_is_told_of_at_a_bounded_rate() {
+    let mut rig = mobile_site();
+    install(&mut rig, here(HOST));
+    let mut spoofed = udp(AGENT, "10.1.2.9", 64, 1);
+    spoofed[6..12].copy_from_slice(&RIVAL);
+    for _ in 0..50 {
+        rig.inject(0, &spoofed);
+        rig.inject(0, &udp(AGENT, "10.1.2.9", 64, 2));
+    }
+    let events = rig.settle();
+    assert_eq!(attaches(&events), [(address(AGENT), Mac(RIVAL), AttachProof::Data)]);
+    assert_eq!((rig.collect(1).len(), rig.counter("held")), (100, 0), "nothing changes before it is settled");
+    rig.inject(0, &udp(AGENT, "10.1.2.9", 64, 3));
+    assert_eq!(attaches(&rig.pass(1_000_000_000)), [], "its own packets say nothing");
+    // From our own address, and outside the ranges, nobody attaches.
+    spoofed[6..12].copy_from_slice(&GATEWAY);
+    rig.inject(0, &spoofed);
+    let mut other = udp("10.1.0.5", "10.1.2.9", 64, 1);
+    other[6..12].copy_from_slice(&RIVAL);
+    rig.inject(0, &other);
+    assert_eq!(attaches(&rig.settle()), []);
+    assert_balanced(&rig);
+}
+
+#[test]
+fn an_admitted_agent_keeps_its_eid_while_it_answers() {
+    let mut rig = mobile_site();
+    install(&mut rig, here(HOST));
+    let verdicts = |events: Vec<Event>| -> Vec<Event> {
+        let is_verdict = |event: &Event| matches!(event, Event::Agent { .. } | Event::AgentGone { .. });
+        events.into_iter().filter(is_verdict).collect()
+    };
+    let agent = |mac| Event::Agent { iid: iid(), eid: address(AGENT), mac: Mac(mac), port: 0, vlan: None };
+    let answer = |mac| arp(2, mac, [10, 1, 5, 5], [10, 1, 0, 1]);
+    // Both answer, the rival first.
+    check(&mut rig, AGENT);
+    rig.inject(0, &answer(RIVAL));
+    assert_eq!(verdicts(rig.settle()), []);
+    rig.inject(0, &answer(HOST));
+    assert_eq!(verdicts(rig.settle()), [agent(HOST)]);
+    assert_eq!(verdicts(half_a_second(&mut rig)), []);
+    // Only the rival answers: known when the agent has had its three questions.
+    check(&mut rig, AGENT);
+    rig.collect(0);
+    rig.inject(0, &answer(RIVAL));
+    assert_eq!(verdicts(rig.settle()), []);
+    assert_eq!((verdicts(half_a_second(&mut rig)), requests(&rig)), (vec![agent(RIVAL)], 3));
+    assert_balanced(&rig);
+}
+
 #[test]
 fn a_silent_host_of_a_served_prefix_is_forgotten() {
     let mut rig = mobile_site();
@@ -801,7 +888,7 @@ fn too_many_questions_are_refused() {
     for _ in 0..10 {
         rig.pass(60_000_000);
     }
-    assert!(check(&mut rig, AGENT).len() == 1, "room again, and no such agent");
+    assert!(check(&mut rig, "10.1.77.7").len() == 1, "room again, and no such agent");
     assert_balanced(&rig);
 }
 

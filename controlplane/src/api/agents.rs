@@ -98,6 +98,7 @@ fn dynamic(plane: &ControlPlane, agent: &AgentView, now: Instant) -> Row {
         state: Some(match agent.phase {
             Phase::Asking => "asking",
             Phase::Probing => "probing",
+            Phase::Greeting => "greeting",
             Phase::Registering => "registering",
             Phase::Expected => "expected",
             Phase::Attached => "attached",

@@ -49,8 +49,18 @@ pub async fn get(State(shared): State<Shared>) -> Json<Body> {
         socket,
         dispatch: roles.counters().iter().map(|(name, count, _)| (name, count)).collect(),
         plane: of_plane(&plane),
-        itr: roles.itr().into_iter().flat_map(|itr| itr.counters().iter()).map(|(of, n)| (of.name(), n)).collect(),
-        etr: roles.etr().into_iter().flat_map(|etr| etr.counters().iter()).map(|(of, n)| (of.name(), n)).collect(),
+        itr: roles
+            .itr()
+            .into_iter()
+            .flat_map(|itr| itr.counters().iter())
+            .map(|(of, n)| (of.name(), n))
+            .collect(),
+        etr: roles
+            .etr()
+            .into_iter()
+            .flat_map(|etr| etr.counters().iter())
+            .map(|(of, n)| (of.name(), n))
+            .collect(),
         server: roles.server().into_iter().flat_map(|server| server.counters().all()).collect(),
     })
 }

@@ -58,7 +58,8 @@ fn rows(plane: &ControlPlane, now: Instant) -> Vec<Row> {
         sum.last = sum.last.max(registration.confirmed);
     }
     let servers = system.map_servers.iter();
-    let servers = servers.map(|peer| server(peer.address, sums.remove(&peer.address).unwrap_or_default(), now));
+    let servers =
+        servers.map(|peer| server(peer.address, sums.remove(&peer.address).unwrap_or_default(), now));
     let servers: Vec<_> = servers.collect();
     let open = open_questions(plane);
     let resolvers = system.map_resolvers.iter().map(|address| resolver(open, *address));
@@ -69,9 +70,13 @@ fn server(address: IpAddr, sum: Sum, now: Instant) -> Row {
     let Sum { registrations, confirmed, refused, stale, last } = sum;
     let (state, reason) = match last {
         _ if registrations == 0 => ("unknown", "nothing is registered with it".to_string()),
-        None if refused > 0 => ("answers", "it refuses what we register: look at its keys and sites".to_string()),
+        None if refused > 0 => {
+            ("answers", "it refuses what we register: look at its keys and sites".to_string())
+        }
         None => ("silent", "it has not confirmed any registration yet".to_string()),
-        Some(_) if stale > 0 => ("silent", format!("{stale} refreshes were not confirmed; others keep them until they expire")),
+        Some(_) if stale > 0 => {
+            ("silent", format!("{stale} refreshes were not confirmed; others keep them until they expire"))
+        }
         Some(_) if refused > 0 => ("answers", format!("it refuses {refused} of our registrations")),
         Some(_) => ("answers", "it confirms what we register".to_string()),
     };

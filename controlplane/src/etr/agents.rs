@@ -4,10 +4,10 @@
 //!              seen             nobody has it, or we do
 //!   (absent) -------> Asking ---------------------------------------------> Attached
 //!      |                |  another site has it                               ^  ^  |
-//!      |                +--------------> Probing --- gone, says it ----------+  |  |
+//!      |                +--------------> Probing --- gone, says it --> (*) --+  |  |
 //!      |                                    |                                   |  |
-//!      |                                    +--- silence --> Registering -------+  |
-//!      |                                                      confirmed            |
+//!      |                                    +--- silence --> (*) Registering ---+  |
+//!      |                                                          confirmed        |
 //!      |  API attach                      seen                                     |
 //!      +-------------> Expected ------------------> Attached                       |
 //!                                                      |                           |
@@ -15,6 +15,7 @@
 //!   Attached, Expected, Held, Registering -- the Map-Server says: moved --> Away ---- relay over --> absent
 //!   Away -- seen --> Asking (packets are sent on meanwhile);  Away -- API attach --> Expected
 //! ```
+//! (*) Greeting: until the host itself has answered here; what was sent in its name does not move it.
 //! A claim that is refused leads back to where it began: absent, or Away.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,8 @@ pub enum Phase {
     Asking,
     /// The mapping system says that another site has it; the gateway there is asked whether that is true.
     Probing,
+    /// The gateway there has it no more, or is silent; the host is asked whether it is here.
+    Greeting,
     /// The gateway there did not answer; the Map-Server's confirmation is waited for.
     Registering,
     /// Attached by the API and registered; not seen yet.
@@ -87,6 +90,8 @@ pub(super) struct Claim {
     pub step: Step,
     /// Where the agent was seen.
     pub place: AgentPlace,
+    /// There it answered ARP or neighbour discovery; else somebody spoke there in its name.
+    pub answered: bool,
     /// When it was seen last.
     pub seen: Instant,
     /// Packets are sent on to where it was until the claim is granted.
@@ -100,8 +105,19 @@ pub(super) enum Step {
     Asking { nonces: Vec<u64>, due: Instant },
     /// The gateways that have it are asked.
     Probing { holders: Vec<Holder>, tries: u8, due: Instant, until: Instant, previous: Vec<IpAddr> },
+    /// The host is asked whether it is here; nothing else speaks against it.
+    Greeting { due: Instant, tries: u8, lost: Lost },
     /// The Map-Server's confirmation is waited for, as long as the agent is seen.
     Registering { due: Instant, previous: Vec<IpAddr> },
+}
+
+/// The site that had the EID does not speak for it any more.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    /// Its locators.
+    pub by: Vec<IpAddr>,
+    /// It said so. Else it is silent, and the Map-Server decides.
+    pub said: bool,
 }
 
 /// A locator of the site that has the EID by the mapping system.
@@ -128,6 +144,8 @@ pub(super) struct Check {
     pub tries: u8,
     /// The gateways that want to know.
     pub askers: Vec<Asker>,
+    /// Asked because somebody else speaks as this agent: if nobody answers, nothing changes.
+    pub disputed: bool,
 }
 
 /// A gateway that claims the EID.
@@ -167,6 +185,7 @@ impl Agent {
             State::Claiming(claim) => match claim.step {
                 Step::Asking { .. } => Phase::Asking,
                 Step::Probing { .. } => Phase::Probing,
+                Step::Greeting { .. } => Phase::Greeting,
                 Step::Registering { .. } => Phase::Registering,
             },
             State::Expected => Phase::Expected,
@@ -197,7 +216,7 @@ impl Agent {
         }
         match &self.state {
             State::Claiming(claim) => match &claim.step {
-                Step::Asking { due, .. } | Step::Registering { due, .. } => *due,
+                Step::Asking { due, .. } | Step::Greeting { due, .. } | Step::Registering { due, .. } => *due,
                 Step::Probing { due, until, .. } => *due.min(until),
             },
             State::Expected | State::Attached => self.evidence + silent,

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::agents::{Agent, Away, Claim, Eid, Holder, State, Step};
+use super::agents::{Agent, Away, Claim, Eid, Holder, Lost, State, Step};
 use super::counters::Counter;
 use super::database::judge_agent;
+use super::greet::is_rival;
 use super::question::{Purpose, Said};
 use super::{AgentSeen, Etr, change, entry_of};
 use crate::outbox::{AgentState, Locator, Outbox};
@@ -40,12 +41,18 @@ impl Etr {
         };
         match &mut agent.state {
             State::Claiming(claim) => {
-                claim.place = seen.place;
+                // What is sent in its name does not change where it answered.
+                if !claim.answered {
+                    claim.place = seen.place;
+                }
                 claim.seen = now;
                 self.put(eid, agent);
             }
-            State::Expected | State::Attached => self.seen_where_attached(eid, agent, seen, now, out),
-            State::Held { ordered: false, .. } => self.seen_where_attached(eid, agent, seen, now, out),
+            State::Expected | State::Attached | State::Held { ordered: false, .. } => match agent.place {
+                Some(known) if is_rival(known, seen.place) => self.dispute(eid, agent, now, out),
+                None => self.dispute(eid, agent, now, out),
+                Some(_) => self.seen_where_attached(eid, agent, seen, now, out),
+            },
             State::Held { .. } => {
                 self.counters.count(Counter::EvidenceWhileLeaving);
                 self.put(eid, agent);
@@ -84,24 +91,6 @@ impl Etr {
         self.send_registers(now, out);
     }
 
-    fn seen_where_attached(
-        &mut self,
-        eid: Eid,
-        agent: Agent,
-        seen: AgentSeen,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
-        let moved = agent.place != Some(seen.place) || !matches!(agent.state, State::Attached);
-        let mut agent = self.confirmed_here(eid, agent, now, out);
-        if moved {
-            agent = agent.enter(State::Attached, now);
-            agent.place = Some(seen.place);
-            change(eid, AgentState::Admit { place: seen.place, previous: agent.previous.clone() }, out);
-        }
-        self.put(eid, agent);
-    }
-
     /// Whether a claim may begin now; counts why not.
     fn may_claim(&mut self, eid: &Eid, now: Instant) -> bool {
         let (timers, limits) = (&self.settings.timers, &self.settings.limits);
@@ -123,7 +112,7 @@ impl Etr {
     fn start_claim(&mut self, eid: Eid, seen: AgentSeen, away: Option<Away>, now: Instant, out: &mut Outbox) {
         self.counters.count(Counter::ClaimsStarted);
         let step = Step::Asking { nonces: Vec::new(), due: now };
-        let claim = Claim { step, place: seen.place, seen: now, away };
+        let claim = Claim { step, place: seen.place, answered: false, seen: now, away };
         self.ask_for_claim(eid, Agent::new(State::Claiming(claim.clone()), now), claim, now, out);
     }
 
@@ -176,6 +165,8 @@ impl Etr {
         let until = now + self.settings.timers.claim_probe;
         let previous = locators.iter().map(|locator| locator.address).collect();
         claim.step = Step::Probing { holders, tries: 0, due: now, until, previous };
+        // Both at once: the other gateway needs as long to find that it is gone as we to find that it is here.
+        self.send_check(eid, out);
         self.probe_again(eid, agent, claim, now, out);
     }
 
@@ -211,9 +202,8 @@ impl Etr {
             holder.gone = true;
         }
         if holders.iter().all(|holder| holder.gone) {
-            let previous = std::mem::take(previous);
-            self.forget_questions(&claim);
-            return self.win_moved(eid, agent, &claim, previous, now, out);
+            let lost = Lost { by: std::mem::take(previous), said: true };
+            return self.greet(eid, agent, claim, lost, now, out);
         }
         agent.state = State::Claiming(claim);
         self.put(eid, agent);
@@ -232,14 +222,10 @@ impl Etr {
             Step::Asking { .. } => self.ask_for_claim(eid, agent, claim, now, out),
             Step::Probing { until, .. } if now < *until => self.probe_again(eid, agent, claim, now, out),
             Step::Probing { previous, .. } => {
-                let previous = std::mem::take(previous);
-                self.forget_questions(&claim);
-                self.registrar.want(entry_of(eid), true, true, now);
-                let due = claim.seen + self.settings.timers.agent_silent;
-                claim.step = Step::Registering { due, previous };
-                let agent = agent.enter(State::Claiming(claim), now);
-                self.put(eid, agent);
+                let lost = Lost { by: std::mem::take(previous), said: false };
+                self.greet(eid, agent, claim, lost, now, out);
             }
+            Step::Greeting { .. } => self.greet_again(eid, agent, claim, now, out),
             Step::Registering { due, .. } => {
                 let silent = claim.seen + self.settings.timers.agent_silent;
                 if now < silent {
@@ -259,21 +245,6 @@ impl Etr {
         let previous = claim.away.iter().flat_map(|away| &away.locators).map(|to| to.address).collect();
         self.registrar.want(entry_of(eid), true, true, now);
         self.admit(eid, agent, claim, previous, now, out);
-        self.send_registers(now, out);
-    }
-
-    /// The previous gateway does not see the agent any more.
-    fn win_moved(
-        &mut self,
-        eid: Eid,
-        agent: Agent,
-        claim: &Claim,
-        previous: Vec<IpAddr>,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
-        self.registrar.want(entry_of(eid), true, true, now);
-        self.claim_confirmed(eid, agent, claim, previous, now, out);
         self.send_registers(now, out);
     }
 
@@ -352,7 +323,7 @@ impl Etr {
                 let nonces: Vec<_> = holders.iter().map(|holder| holder.nonce).collect();
                 self.questions.forget(&nonces);
             }
-            Step::Registering { .. } => {}
+            Step::Greeting { .. } | Step::Registering { .. } => {}
         }
     }
 }

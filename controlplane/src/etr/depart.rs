@@ -76,7 +76,9 @@ impl Etr {
                     self.refuse_claim(eid, agent, claim, Counter::ClaimsLost, now, out);
                 }
                 // What is being asked will be answered by the new state of things.
-                Step::Asking { .. } | Step::Probing { .. } => self.put(eid, agent),
+                Step::Asking { .. } | Step::Probing { .. } | Step::Greeting { .. } => {
+                    self.put(eid, agent);
+                }
             },
             _ => {
                 let claimed = matches!(agent.state, State::Attached) && !agent.ordered;

@@ -9,7 +9,8 @@
 //! and what the mapping system says. Three rules decide between sites:
 //! - **Detection asks first.** A host that speaks in a dynamic range is registered only when nobody has its EID,
 //!   or when the gateway that has it asked the host by ARP or neighbour discovery and got no answer, or does not
-//!   answer itself within a second. So neither a spoofed packet nor a flood of them takes an EID.
+//!   answer itself within a second, and the host answered here. So neither a spoofed packet nor a flood of them takes
+//!   an EID. On one link the host that has it keeps it while it answers (module `greet`).
 //! - **The API orders.** An attach registers at once; the last register wins at the Map-Server.
 //! - **The Map-Server tells.** An EID goes away when its Map-Notify names other locators. Packets that still come
 //!   are sent on there for a while, and their senders are solicited (SMR).
@@ -33,6 +34,7 @@ mod counters;
 mod database;
 mod depart;
 mod freeze;
+mod greet;
 mod map_notify;
 mod presence;
 mod probe_answer;

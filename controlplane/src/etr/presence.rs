@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use sterna_wire::Iid;
 
-use super::agents::{Agent, Asker, Check, Eid, State};
+use super::agents::{Agent, Asker, Check, Eid, State, Step};
 use super::counters::Counter;
 use super::{Etr, change};
 use crate::outbox::{AgentState, Outbox};
 
 /// How often the dataplane is told to ask before it counts as not reporting.
-const CHECKS: u8 = 2;
+pub(super) const CHECKS: u8 = 2;
 /// Gateways that may wait for the same answer.
 const ASKERS: usize = 8;
 /// Checks in a row without a report after which claims are granted: our dataplane does not work.
@@ -23,6 +23,11 @@ impl Etr {
         let eid = (iid, eid);
         let Some(agent) = self.agents.take(&eid) else { return };
         match (&agent.state, &agent.check) {
+            (State::Expected | State::Attached | State::Held { .. }, Some(check))
+                if check.disputed && check.askers.is_empty() =>
+            {
+                self.put(eid, Agent { check: None, ..agent });
+            }
             (State::Expected | State::Attached, Some(check)) if check.askers.is_empty() => {
                 self.counters.count(Counter::AgentsSilent);
                 self.withdraw(eid, now, out);
@@ -34,19 +39,12 @@ impl Etr {
             }
             // Nobody asked: perhaps an old report. Ask now.
             (State::Attached, None) => self.start_check(eid, agent, None, now, out),
+            (State::Claiming(claim), _) if matches!(claim.step, Step::Greeting { .. }) => {
+                let claim = claim.clone();
+                self.greet_again(eid, agent, claim, now, out);
+            }
             _ => self.put(eid, agent),
         }
-    }
-
-    /// The host answered the dataplane, or was seen where it is attached.
-    pub fn agent_confirmed(&mut self, iid: Iid, eid: std::net::IpAddr, now: Instant, out: &mut Outbox) {
-        let eid = (iid, eid);
-        let Some(agent) = self.agents.take(&eid) else { return };
-        let agent = match agent.state {
-            State::Expected | State::Attached => self.confirmed_here(eid, agent, now, out),
-            _ => agent,
-        };
-        self.put(eid, agent);
     }
 
     /// The agent is here: whoever claims it is told so.
@@ -86,13 +84,14 @@ impl Etr {
             }
         } else {
             let due = now + self.settings.timers.check;
-            agent.check = Some(Check { due, tries: 1, askers: asker.into_iter().collect() });
+            let askers = asker.into_iter().collect();
+            agent.check = Some(Check { due, tries: 1, askers, disputed: false });
             self.send_check(eid, out);
         }
         self.put(eid, agent);
     }
 
-    fn send_check(&mut self, eid: Eid, out: &mut Outbox) {
+    pub(super) fn send_check(&mut self, eid: Eid, out: &mut Outbox) {
         self.counters.count(Counter::ChecksSent);
         change(eid, AgentState::Check, out);
     }
@@ -115,11 +114,14 @@ impl Etr {
             self.counters.count(if stays { Counter::ClaimsUpheld } else { Counter::ClaimsYielded });
         }
         self.answer_askers(eid, &agent, stays, out);
-        agent.check = None;
+        let disputed = agent.check.take().is_some_and(|check| check.disputed);
         if claimed && !stays {
             return self.hold(eid, agent, false, now, out);
         }
-        agent.evidence = now;
+        // Others' packets keep nobody alive.
+        if !disputed {
+            agent.evidence = now;
+        }
         self.put(eid, agent);
     }
 }

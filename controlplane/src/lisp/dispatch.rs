@@ -128,10 +128,9 @@ impl Roles {
         if self.itr.is_none() && self.etr.is_none() {
             return false;
         }
-        let published =
-            self.itr.as_mut().is_some_and(|itr| itr.map_notify(notify, message, from, now, out));
-        let known = published
-            || self.etr.as_mut().is_some_and(|etr| etr.map_notify(notify, message, from, now, out));
+        let published = self.itr.as_mut().is_some_and(|itr| itr.map_notify(notify, message, from, now, out));
+        let known =
+            published || self.etr.as_mut().is_some_and(|etr| etr.map_notify(notify, message, from, now, out));
         self.counters.notify_unexpected += u64::from(!known);
         true
     }

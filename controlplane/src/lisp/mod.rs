@@ -194,10 +194,17 @@ impl Roles {
         }
     }
 
-    /// An agent is there.
-    pub fn agent_confirmed(&mut self, iid: Iid, eid: IpAddr, now: Instant, out: &mut Outbox) {
+    /// An agent answered, or was found where it is expected.
+    pub fn agent_answered(
+        &mut self,
+        iid: Iid,
+        eid: IpAddr,
+        place: AgentPlace,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         if let Some(etr) = &mut self.etr {
-            etr.agent_confirmed(iid, eid, now, out);
+            etr.agent_answered(AgentSeen { iid, eid, place }, now, out);
         }
     }
 

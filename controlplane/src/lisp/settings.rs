@@ -107,10 +107,8 @@ pub(super) fn key(key: &Key) -> auth::Key {
 pub(super) fn server(config: &Config) -> Option<ServerSettings> {
     let limits = config.map_server.as_ref()?;
     let resolver = config.map_resolver.as_ref();
-    let upstream = |forward: &sterna_config::Forward| Upstream {
-        address: forward.address,
-        eids: forward.eids.clone(),
-    };
+    let upstream =
+        |forward: &sterna_config::Forward| Upstream { address: forward.address, eids: forward.eids.clone() };
     Some(ServerSettings {
         addresses: config.rlocs.iter().map(|rloc| rloc.address).collect(),
         sites: config.sites.iter().map(site).collect(),

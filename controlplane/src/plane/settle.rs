@@ -8,8 +8,9 @@ use sterna_wire::Iid;
 use super::{ControlPlane, MAX_OUTGOING};
 use crate::agents::Attachment;
 use crate::desired::{EidKey, EidWanted, LocatorKey, SetKey, Source};
-use crate::etr::Phase;
-use crate::outbox::{AgentChange, AgentState, Locator, LocatorChange, Mapping, MappingChange, Outbox};
+use crate::outbox::{
+    AgentChange, AgentPlace, AgentState, Locator, LocatorChange, Mapping, MappingChange, Outbox,
+};
 
 /// The locator set of a learned mapping.
 pub(super) fn set_of(locators: &[Locator]) -> SetKey {
@@ -101,14 +102,11 @@ impl ControlPlane {
         Some(EidWanted::Local { port: group.port, vlan: group.vlan, via: None })
     }
 
-    /// An agent answered the dataplane, or spoke. One that the API announced is where it answered from.
+    /// An agent answered the dataplane: it is where it answered from.
     pub(super) fn agent_answered(&mut self, iid: Iid, eid: IpAddr, at: Attachment, now: Instant) {
-        let agent = self.roles.etr().and_then(|etr| etr.agent(iid, eid));
-        if agent.is_some_and(|agent| agent.phase == Phase::Expected) {
-            return self.attach_seen(iid, eid, at, now);
-        }
         let mut out = Outbox::default();
-        self.roles.agent_confirmed(iid, eid, now, &mut out);
+        let place = AgentPlace { port: at.port, vlan: at.vlan, mac: at.mac };
+        self.roles.agent_answered(iid, eid, place, now, &mut out);
         self.settle(out, now);
     }
 }

@@ -26,7 +26,7 @@ enum Stimulus {
     Elsewhere,
     /// The Map-Server confirms the register.
     Registered,
-    /// Nothing, for five minutes; our dataplane confirms that the host is there.
+    /// Nothing, for five minutes; the host answers when our dataplane is told to ask.
     Quiet,
 }
 
@@ -46,7 +46,7 @@ fn in_phase(phase: Option<Phase>) -> Single {
             single
         }
         Some(Phase::Attached | Phase::Held | Phase::Away) => Single::with_agent(5),
-        Some(Phase::Asking | Phase::Probing | Phase::Registering) => {
+        Some(Phase::Asking | Phase::Probing | Phase::Greeting | Phase::Registering) => {
             let mut single = Single::new();
             single.see(5);
             single
@@ -56,10 +56,15 @@ fn in_phase(phase: Option<Phase>) -> Single {
         Some(Phase::Held) => single.etr.detach(iid(), eid(5), single.now, &mut single.out).unwrap(),
         Some(Phase::Away) => assert!(single.notify(UNASKED, vec![record(eid(5), &[OTHER])])),
         Some(Phase::Probing) => single.say(&single.question(), eid(5), &[OTHER]),
+        Some(Phase::Greeting) => {
+            single.say(&single.question(), eid(5), &[OTHER]);
+            assert!(happen(&mut single, Free));
+        }
         Some(Phase::Registering) => {
             single.say(&single.question(), eid(5), &[OTHER]);
             single.sent();
             single.pass(Duration::from_millis(1001));
+            single.answer(5);
         }
         _ => {}
     }
@@ -96,7 +101,7 @@ fn happen(single: &mut Single, stimulus: Stimulus) -> bool {
             }
             single.etr.agent_gone(iid(), eid(5), now, &mut single.out);
         }
-        Confirmed => single.etr.agent_confirmed(iid(), eid(5), now, out),
+        Confirmed => single.answer(5),
         Taken => assert!(single.notify(UNASKED + 1, vec![record(eid(5), &[OTHER])])),
         Free => return answer(single, record(eid(5), &[])),
         Elsewhere => return answer(single, record(eid(5), &[OTHER])),
@@ -107,9 +112,12 @@ fn happen(single: &mut Single, stimulus: Stimulus) -> bool {
             single.confirm_all();
         }
         Quiet => {
-            for _ in 0..300 {
-                single.pass(Duration::from_secs(1));
-                single.etr.agent_confirmed(iid(), eid(5), single.now, &mut single.out);
+            for _ in 0..3000 {
+                single.pass(Duration::from_millis(100));
+                if single.out.agents.iter().any(|change| change.state == AgentState::Check) {
+                    single.out.agents.retain(|change| change.state != AgentState::Check);
+                    single.answer(5);
+                }
             }
         }
     }
@@ -123,10 +131,11 @@ fn follows(phase: Option<Phase>, stimulus: Stimulus) -> Option<Option<Phase>> {
         (None, Taken) => Some(Phase::Away),
         (Some(Phase::Asking), Free) => Some(Phase::Attached),
         (Some(Phase::Asking), Elsewhere) => Some(Phase::Probing),
-        (Some(Phase::Probing), Free) => Some(Phase::Attached),
+        (Some(Phase::Probing), Free) => Some(Phase::Greeting),
+        (Some(Phase::Greeting), Confirmed | Quiet) => Some(Phase::Attached),
         (Some(Phase::Probing), Elsewhere) => None,
         (Some(Phase::Registering), Registered) => Some(Phase::Attached),
-        (Some(Phase::Expected), Seen) => Some(Phase::Attached),
+        (Some(Phase::Expected), Confirmed | Quiet) => Some(Phase::Attached),
         (Some(Phase::Expected | Phase::Attached), Detach) => Some(Phase::Held),
         (Some(Phase::Expected | Phase::Attached), Gone) => None,
         (Some(Phase::Expected | Phase::Attached | Phase::Held), Taken) => Some(Phase::Away),
@@ -149,6 +158,7 @@ fn the_transition_table() {
         None,
         Some(Phase::Asking),
         Some(Phase::Probing),
+        Some(Phase::Greeting),
         Some(Phase::Registering),
         Some(Phase::Expected),
         Some(Phase::Attached),
@@ -171,6 +181,10 @@ fn the_transition_table() {
     }
 }
 
+fn is_claim(phase: Phase) -> bool {
+    matches!(phase, Phase::Asking | Phase::Probing | Phase::Greeting | Phase::Registering)
+}
+
 /// What holds of every transition: the dataplane, the registration and the answers agree with the phase.
 fn invariants(single: &mut Single, before: Option<Phase>, after: Option<Phase>) {
     let what = format!("{before:?} -> {after:?}");
@@ -181,10 +195,11 @@ fn invariants(single: &mut Single, before: Option<Phase>, after: Option<Phase>) 
         Some(Phase::Expected) => matches!(installed, None | Some(AgentState::Expect { .. })),
         Some(Phase::Held) => matches!(installed, None | Some(AgentState::Hold)),
         Some(Phase::Away) => matches!(installed, None | Some(AgentState::Relay { .. })),
-        Some(Phase::Asking | Phase::Probing | Phase::Registering) => installed.is_none(),
+        Some(phase) if is_claim(phase) => installed.is_none(),
+        Some(_) => false,
     };
     assert!(expected, "{what}: {installed:?}");
-    let was_claim = matches!(before, None | Some(Phase::Asking | Phase::Probing | Phase::Registering));
+    let was_claim = before.is_none_or(is_claim);
     if before != after && !was_claim {
         let claims_back = (before, after) == (Some(Phase::Away), Some(Phase::Asking));
         assert!(installed.is_some() || claims_back, "{what}: the dataplane was told nothing");
@@ -196,8 +211,9 @@ fn invariants(single: &mut Single, before: Option<Phase>, after: Option<Phase>) 
     let serves = matches!(after, Some(Phase::Expected | Phase::Attached | Phase::Held));
     assert_eq!(single.etr.serves(iid(), eid(5)), serves, "{what}");
     assert!(single.etr.agents.next_deadline().is_some() == after.is_some(), "{what}");
-    let claiming = matches!(after, Some(Phase::Asking | Phase::Probing | Phase::Registering));
+    let claiming = after.is_some_and(is_claim);
     assert_eq!(single.etr.agents.claims(), usize::from(claiming), "{what}");
-    assert!(!claiming || after == Some(Phase::Registering) || !single.etr.questions.is_empty(), "{what}");
-    assert!(claiming || single.etr.questions.is_empty(), "{what}: questions left behind");
+    let asking = matches!(after, Some(Phase::Asking | Phase::Probing));
+    assert!(!asking || !single.etr.questions.is_empty(), "{what}");
+    assert!(asking || single.etr.questions.is_empty(), "{what}: questions left behind");
 }

@@ -19,7 +19,7 @@ fn an_attach_is_registered_at_once_without_a_question_to_anybody() {
     assert_eq!(single.changes(), [AgentState::Expect { previous: vec![] }]);
     assert_eq!((single.out.datagrams.len(), single.registers().len()), (1, 1));
     assert!(!single.registers()[0].eid_notify);
-    single.see(5);
+    single.answer(5);
     assert_eq!(single.changes(), [AgentState::Admit { place: place(5), previous: vec![] }]);
     assert_eq!(single.phase(5), Some(Phase::Attached));
 }
@@ -105,7 +105,7 @@ fn ten_orders_back_and_forth_never_freeze() {
     let mut single = Single::new();
     for turn in 0..10 {
         attach(&mut single, 5).unwrap();
-        single.see(5);
+        single.answer(5);
         single.confirm_all();
         assert_eq!(single.phase(5), Some(Phase::Attached), "turn {turn}");
         single.sent();

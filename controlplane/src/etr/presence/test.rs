@@ -9,7 +9,7 @@ fn gone(single: &mut Single) {
 }
 
 fn confirmed(single: &mut Single) {
-    single.etr.agent_confirmed(iid(), eid(5), single.now, &mut single.out);
+    single.answer(5);
 }
 
 #[test]

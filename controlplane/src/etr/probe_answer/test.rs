@@ -117,7 +117,7 @@ fn a_claim_waits_until_the_host_was_asked() {
         single.request(&claim(5, 1), "203.0.113.7", false);
         assert_eq!((said(&mut single), single.changes()), (None, vec![crate::outbox::AgentState::Check]));
         if here {
-            single.etr.agent_confirmed(iid(), eid(5), single.now, &mut single.out);
+            single.answer(5);
         } else {
             single.etr.agent_gone(iid(), eid(5), single.now, &mut single.out);
         }
@@ -134,7 +134,7 @@ fn several_claims_share_one_check() {
         single.request(&claim(5, nonce), "203.0.113.7", false);
     }
     assert_eq!(single.changes().len(), 1);
-    single.etr.agent_confirmed(iid(), eid(5), single.now, &mut single.out);
+    single.answer(5);
     let nonces: Vec<_> = single.replies().iter().map(|(_, reply)| reply.nonce).collect();
     assert_eq!(nonces, [1, 2, 3]);
 }

@@ -99,6 +99,12 @@ impl Single {
         self.etr.attach_seen(seen, self.now, &mut self.out);
     }
 
+    /// The host answers the dataplane.
+    pub fn answer(&mut self, last: u8) {
+        let seen = AgentSeen { iid: iid(), eid: eid(last), place: place(last) };
+        self.etr.agent_answered(seen, self.now, &mut self.out);
+    }
+
     pub fn phase(&self, last: u8) -> Option<Phase> {
         self.etr.agent(iid(), eid(last)).map(|agent| agent.phase)
     }

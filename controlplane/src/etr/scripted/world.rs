@@ -102,7 +102,7 @@ impl World {
             AgentState::Admit { .. } => Some(Installed::Local),
             AgentState::Expect { .. } => {
                 if self.sites[site].present.contains(&eid) {
-                    self.after(Duration::from_millis(1), Event::Seen { site, eid });
+                    self.after(Duration::from_millis(1), Event::Report { site, eid });
                 }
                 Some(Installed::Expected)
             }
@@ -218,14 +218,14 @@ impl World {
             }
             Event::Message { from, to, bytes } => self.message(from, to.ip(), &bytes),
             Event::Report { site, eid } if self.sites[site].present.contains(&eid) => {
-                self.with(site, |etr, now, out| etr.agent_confirmed(iid(), eid, now, out));
+                let seen = seen(eid);
+                self.with(site, |etr, now, out| etr.agent_answered(seen, now, out));
             }
             Event::Report { site, eid } => {
                 self.with(site, |etr, now, out| etr.agent_gone(iid(), eid, now, out));
             }
             Event::Seen { site, eid } => {
-                let IpAddr::V4(v4) = eid else { panic!("the world's agents are IPv4") };
-                let seen = AgentSeen { iid: iid(), eid, place: place(v4.octets()[3]) };
+                let seen = seen(eid);
                 self.with(site, |etr, now, out| etr.attach_seen(seen, now, out));
             }
             Event::Packet { eid, to, number, relays } => {
@@ -257,9 +257,7 @@ impl World {
     /// What a new process of a site's control plane begins with: an ETR, and the agent the dataplane lists.
     pub fn restart(&self, site: usize, eid: IpAddr) -> (Etr, AgentSeen) {
         let next = self.sites[site].etr.next_nonce() + (1 << 20);
-        let IpAddr::V4(v4) = eid else { panic!("the world's agents are IPv4") };
-        let seen = AgentSeen { iid: iid(), eid, place: place(v4.octets()[3]) };
-        (etr(site as u8 + 1, 99, next), seen)
+        (etr(site as u8 + 1, 99, next), seen(eid))
     }
 
     /// Lets time pass while a site's control plane is dead.
@@ -286,6 +284,12 @@ impl Site {
         let etr = etr(n, seed, 1);
         Self { etr, address, present: BTreeSet::new(), installed: BTreeMap::new(), waiting: BTreeMap::new() }
     }
+}
+
+/// What the dataplane says of a host.
+fn seen(eid: IpAddr) -> AgentSeen {
+    let IpAddr::V4(v4) = eid else { panic!("the world's agents are IPv4") };
+    AgentSeen { iid: iid(), eid, place: place(v4.octets()[3]) }
 }
 
 /// The ETR of the n-th site, which serves a prefix of its own.
