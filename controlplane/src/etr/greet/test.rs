@@ -38,8 +38,8 @@ fn claimed_by_a_spoofer() -> Single {
 
 /// The other gateway says that the agent is gone there.
 fn given_up(single: &mut Single) {
-    let probes = single.requests().into_iter().filter(|(_, request)| request.probe);
-    let nonce = probes.last().unwrap().1.nonce;
+    let probe = single.requests().into_iter().rfind(|(_, request)| request.probe);
+    let nonce = probe.unwrap().1.nonce;
     single.reply(nonce, true, record(eid(5), &[]));
 }
 
