@@ -415,14 +415,13 @@ fn times(plugged: &[Plugged], control: &[Captured]) -> (Duration, Duration) {
     let (mut detect, mut notify) = (Duration::ZERO, Duration::ZERO);
     let is_of = |address: IpAddr, site: Site| (0..2).any(|link| rloc(site, link, Family::V4) == address);
     let server = Node::MapServer.address(Family::V4);
-    for Plugged { at, from, to, .. } in plugged {
-        let registered = control
-            .iter()
-            .find(|m| m.at > *at && is_of(m.from, *to) && m.kind() == Control::Register)
-            .map(|m| m.at);
+    for (number, Plugged { at, from, to, .. }) in plugged.iter().enumerate() {
+        let until = plugged.get(number + 1).map_or(Duration::MAX, |next| next.began);
+        let during = || control.iter().filter(|m| m.at > *at && m.at < until);
+        let registered = during().find(|m| is_of(m.from, *to) && m.kind() == Control::Register).map(|m| m.at);
         let Some(registered) = registered else { continue };
         detect += registered - *at;
-        let told = control.iter().find(|m| {
+        let told = during().find(|m| {
             m.at >= registered && m.from == server && is_of(m.to, *from) && m.kind() == Control::Notify
         });
         notify += told.map_or(Duration::ZERO, |told| told.at - registered);

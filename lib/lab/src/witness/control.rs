@@ -17,6 +17,11 @@ use crate::namespace::Namespace;
 
 /// How long tcpdump may take to begin.
 const START: Duration = Duration::from_secs(10);
+/// More than any message of the lab is long. The kernel keeps a slot of this size for each frame: whole frames of any
+/// size, as tcpdump would have it, leave room for eight, and a burst is lost.
+const SNAP: &str = "9216";
+/// The kernel's room for frames that tcpdump has not read yet, KiB.
+const BUFFER: &str = "65536";
 const UDP_HEADER: usize = 8;
 const IPV6_HEADER: usize = 40;
 
@@ -58,7 +63,7 @@ impl ControlCapture {
         command
             .args(["-i", "any", "-Q", "in", "-n", "-U", "--immediate-mode", "-y", "LINUX_SLL2"])
             // The owner of the folder keeps the file: it is read while it grows.
-            .args(["-Z", "root", "-s", "0", "-w"])
+            .args(["-Z", "root", "-s", SNAP, "-B", BUFFER, "-w"])
             .arg(&path)
             .arg(format!("udp port 4342 and not host {v4} and not host {v6}"))
             .stdin(Stdio::null())
