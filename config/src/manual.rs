@@ -36,9 +36,7 @@ fn strip(section: &Section, table: &mut toml::Table) {
         section.field(key).is_some_and(|field| match field.need {
             Need::Required => true,
             Need::Default(_) => key == "roles",
-            Need::Optional(_) => {
-                matches!(field.kind, Kind::List { .. }) || !SAID_ANYWAY.contains(&key)
-            }
+            Need::Optional(_) => matches!(field.kind, Kind::List { .. }) || !SAID_ANYWAY.contains(&key),
         })
     });
     for field in section.fields {

@@ -155,6 +155,6 @@ fn down(out: &mut dyn Write) -> Result<Exit> {
     if left.is_empty() {
         return Ok(Exit::Ok);
     }
-    writeln!(out, "still there: {left:?}")?;
+    writeln!(out, "still there: {left}")?;
     Ok(Exit::Found)
 }

@@ -69,7 +69,7 @@ impl Roles {
             }
         }
         let arrival = Arrival { from, to, ecm_inner: Some(ecm.source) };
-        self.to_etr(&request, arrival, now, out)
+        self.hand_to_etr(&request, arrival, now, out)
     }
 
     /// Straight to us: a probe, a solicitation, or a plain question.
@@ -83,14 +83,16 @@ impl Roles {
     ) -> bool {
         match (&mut self.itr, &mut self.server) {
             (Some(itr), _) if request.smr => itr.smr(request, from, now, out),
-            (Some(_), _) => return self.to_etr(request, Arrival { from, to, ecm_inner: None }, now, out),
+            (Some(_), _) => {
+                return self.hand_to_etr(request, Arrival { from, to, ecm_inner: None }, now, out);
+            }
             (None, Some(server)) => server.request_outside_ecm(request),
             (None, None) => return false,
         }
         true
     }
 
-    fn to_etr(&mut self, request: &MapRequest, via: Arrival, now: Instant, out: &mut Outbox) -> bool {
+    fn hand_to_etr(&mut self, request: &MapRequest, via: Arrival, now: Instant, out: &mut Outbox) -> bool {
         match &mut self.etr {
             Some(etr) => {
                 etr.map_request(request, via, now, out);
