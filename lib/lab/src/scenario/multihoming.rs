@@ -177,7 +177,7 @@ fn found_again(run: &Run<'_>) -> Result<Duration> {
         let rows = api.get("/v1/locators")?;
         let mut rows = rows.as_array().into_iter().flatten();
         let row = rows.find(|row| row["address"] == to_b(0).to_string());
-        Ok(row.filter(|row| row["probe"] != "down").map(|_| mended.elapsed()))
+        Ok(row.filter(|row| row["reachable"] == true).map(|_| mended.elapsed()))
     })
 }
 
