@@ -33,9 +33,6 @@ const STORE: &str = "map-server.redb";
 /// Pause before state that could not be written is written again.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
-/// Nice value of the thread that writes it: an answer is waited for, the file is not.
-const WRITER_NICE: i32 = 10;
-
 /// How long to wait for a predecessor that is about to end.
 const LOCK_WITHIN: Duration = Duration::from_secs(2);
 
@@ -122,7 +119,6 @@ fn keep_saves(shared: &Shared, mut store: impl Store + 'static) -> JoinHandle<()
     let (hand_over, mut saves) = mpsc::unbounded_channel();
     shared.keep_by(hand_over);
     tokio::task::spawn_blocking(move || {
-        step_back();
         let mut batch = Vec::new();
         while let Some(mut more) = saves.blocking_recv() {
             batch.append(&mut more);
@@ -143,14 +139,6 @@ fn keep_saves(shared: &Shared, mut store: impl Store + 'static) -> JoinHandle<()
             batch.clear();
         }
     })
-}
-
-/// Lets this thread come after the one that answers, where both want the same core.
-fn step_back() {
-    let thread = rustix::thread::gettid();
-    if let Err(error) = rustix::process::setpriority_process(Some(thread), WRITER_NICE) {
-        warn!(%error, "the map-server's state is written at the same priority as messages are answered");
-    }
 }
 
 /// Keeps nonces reserved ahead of their use. A gateway that gets its mapping system by a reload gets its identity

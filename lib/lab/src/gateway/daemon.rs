@@ -132,9 +132,18 @@ impl Daemon {
 
     /// Time on a core since it was started; none when it does not run.
     pub fn cpu_time(&self) -> Option<Duration> {
+        self.scheduled(0)
+    }
+
+    /// Time that it had work to do and others had the cores; none when it does not run.
+    pub fn wait_time(&self) -> Option<Duration> {
+        self.scheduled(1)
+    }
+
+    /// A field of proc_pid_schedstat(5) of the main thread: a control plane is one thread but for the store's writer.
+    fn scheduled(&self, field: usize) -> Option<Duration> {
         let text = std::fs::read_to_string(format!("/proc/{}/schedstat", self.id()?)).ok()?;
-        // The main thread's: a control plane is one thread but for the store's writer.
-        Some(Duration::from_nanos(text.split_whitespace().next()?.parse().ok()?))
+        Some(Duration::from_nanos(text.split_whitespace().nth(field)?.parse().ok()?))
     }
 }
 

@@ -124,6 +124,7 @@ pub(super) fn answer(run: &mut Run<'_>) -> Result<Outcome> {
 #[derive(Clone, Copy, Default)]
 struct Spent {
     cpu: Duration,
+    waited: Duration,
     kernel_dropped: u64,
     policed: u64,
 }
@@ -133,6 +134,7 @@ impl Spent {
         let server = run.lab.map_server().ok_or_else(no_gateway)?;
         Ok(Self {
             cpu: server.daemon().cpu_time().unwrap_or_default(),
+            waited: server.daemon().wait_time().unwrap_or_default(),
             kernel_dropped: server.api().count("kernel_dropped")?,
             policed: server.api().count("policed")?,
         })
@@ -141,14 +143,16 @@ impl Spent {
     fn since(self, before: Self) -> Self {
         Self {
             cpu: self.cpu.saturating_sub(before.cpu),
+            waited: self.waited.saturating_sub(before.waited),
             kernel_dropped: self.kernel_dropped - before.kernel_dropped,
             policed: self.policed - before.policed,
         }
     }
 
-    /// Of one core while the questions came.
-    fn share(&self, asked: &Asked) -> f64 {
-        self.cpu.as_secs_f64() / asked.took.as_secs_f64().max(1e-9)
+    /// How much of the time while the questions came it had a core, and how much it waited for one: both together
+    /// near 1 tell that the machine, not the Map-Server, was too slow.
+    fn shares(&self, asked: &Asked) -> [f64; 2] {
+        [self.cpu, self.waited].map(|time| time.as_secs_f64() / asked.took.as_secs_f64().max(1e-9))
     }
 }
 
@@ -170,17 +174,20 @@ fn show(run: &mut Run<'_>, asked: &Asked, spent: &Spent) {
     for (name, quantile) in LATENCIES {
         run.figure(name, asked.latency_us.value_at_quantile(quantile));
     }
-    run.figure("map_server_cpu_share", (spent.share(asked) * 1000.0).round() / 1000.0);
+    for (name, share) in ["map_server_cpu_share", "map_server_cpu_waited"].iter().zip(spent.shares(asked)) {
+        run.figure(name, (share * 1000.0).round() / 1000.0);
+    }
     run.figure("map_server_kernel_dropped", spent.kernel_dropped);
 }
 
 fn in_words(asked: &Asked, spent: &Spent) -> String {
     let at = |quantile| asked.latency_us.value_at_quantile(quantile);
+    let [busy, waited] = spent.shares(asked).map(|share| share * 100.0);
     let wrong = asked.first_wrong.as_ref().map(|first| format!(" (the first: {first})")).unwrap_or_default();
     format!(
         "{} questions at {:.0}/s: {} right, {} wrong{wrong}, {} without an answer; latency median {} us, 99 % {} us, \
-         99.9 % {} us, longest {} us; the Map-Server was busy {:.0} % of a core, its socket dropped {} and was held back \
-         {} times",
+         99.9 % {} us, longest {} us; the Map-Server was busy {busy:.0} % of a core and waited {waited:.0} % of the \
+         time for one, its socket dropped {} and was held back {} times",
         asked.asked,
         asked.rate(),
         asked.right,
@@ -190,7 +197,6 @@ fn in_words(asked: &Asked, spent: &Spent) -> String {
         at(0.99),
         at(0.999),
         at(1.0),
-        spent.share(asked) * 100.0,
         spent.kernel_dropped,
         spent.policed
     )
