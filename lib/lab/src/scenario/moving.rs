@@ -241,8 +241,17 @@ fn travel(run: &mut Run<'_>, mode: Mode, moves: u32) -> Result<Journey> {
     };
     let transfer = Transfer::start(&run.lab.host(stays), &run.lab.namespace(ROAMER), plan)?;
     let traffic = Traffic::start(run)?;
-    interrupt::sleep(SETTLE)?;
+    let plugged = make_moves(run, mode, moves, &traffic);
+    // Whatever became of the moves: nothing may go on sending.
+    let tcp = transfer.stop();
+    let [down, up] = traffic.stop()?;
+    judge(run, moves, &plugged?, tcp, down, up)
+}
+
+/// The moves, one after another.
+fn make_moves(run: &Run<'_>, mode: Mode, moves: u32, traffic: &Traffic) -> Result<Vec<Plugged>> {
     let mut plugged = Vec::new();
+    interrupt::sleep(SETTLE)?;
     for number in 0..moves {
         let (from, to) = if number % 2 == 0 { (Site::B, Site::C) } else { (Site::C, Site::B) };
         let began = now();
@@ -253,9 +262,7 @@ fn travel(run: &mut Run<'_>, mode: Mode, moves: u32) -> Result<Journey> {
             last.after = whereabouts(run);
         }
     }
-    let tcp = transfer.stop();
-    let [down, up] = traffic.stop()?;
-    judge(run, moves, &plugged, tcp, down, up)
+    Ok(plugged)
 }
 
 /// One move.
