@@ -60,18 +60,24 @@
 //! With a pin directory the program outlives the process: eid-side ports then drop what has no worker, so that
 //! nothing leaves in the clear, and the next start takes the pinned links over without a gap.
 //! [`Steering::unpin`] clears them.
+//!
+//! # For generators
+//! [`SinkProgram`] takes the place of [`Steering`] where a load is received, and [`LiveFrames`] makes the kernel
+//! itself send frames, several times faster than a socket in copy mode.
 
 mod error;
 mod frame;
 mod granted;
 mod interface;
 mod kernel;
+mod live;
 mod membership;
 mod memory;
 mod open;
 mod pool;
 mod port;
 mod region;
+mod sink;
 mod steering;
 mod sys;
 
@@ -79,10 +85,12 @@ pub use error::Error;
 pub use frame::Frame;
 pub use granted::{Granted, Kicked, Mode, XdpStatistics};
 pub use interface::Interface;
+pub use live::{HEAD, Image, LiveControl, LiveFrames, LiveOptions, Pick};
 pub use memory::{MemoryOptions, Wire, cycling_port, memory_port};
 pub use open::KernelOptions;
 pub use pool::{Anomalies, Ledger};
 pub use port::Port;
+pub use sink::{BULK_PORT, BulkCount, PROBE_PORT, SinkCounts, SinkProgram};
 pub use steering::{Action, PortSpec, Side, Steering, Verdict};
 
 /// Packets worked on together.

@@ -148,3 +148,32 @@ pub(crate) fn rx_channels(fd: BorrowedFd<'_>, name: &str) -> io::Result<u32> {
     check(unsafe { libc::ioctl(fd.as_raw_fd(), SIOCETHTOOL, &raw mut request) })?;
     Ok(channels.rx + channels.combined)
 }
+
+/// This thread's number in the kernel.
+pub(crate) fn thread_id() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { libc::gettid() }
+}
+
+/// The signal that gets a thread out of a long system call: a real-time one, which nothing else uses by custom.
+fn stop_signal() -> libc::c_int {
+    libc::SIGRTMIN() + 5
+}
+
+extern "C" fn ignore(_signal: libc::c_int) {}
+
+/// Gives the stop signal a handler that does nothing: without one it would end the process.
+pub(crate) fn catch_stop_signal() -> io::Result<()> {
+    // SAFETY: plain C data; zero is an empty mask, no flags (so system calls are not restarted) and no handler.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = ignore as extern "C" fn(libc::c_int) as usize;
+    // SAFETY: `action` outlives the call, and its handler touches nothing, so it may run at any moment.
+    check(unsafe { libc::sigaction(stop_signal(), &raw const action, std::ptr::null_mut()) }).map(drop)
+}
+
+/// Sends the stop signal to a thread of this process; one that has ended meanwhile is no error.
+pub(crate) fn send_stop_signal(thread: i32) {
+    // SAFETY: no pointers; the kernel checks that the thread is ours, and every thread that gets the signal has
+    // the handler above, since it is the process's.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, stop_signal()) };
+}

@@ -3,8 +3,8 @@
 //! One program with one set of tables serves all ports of a gateway; it tells them apart by interface index.
 //! The rules are written at the head of `bpf/steer.bpf.c`.
 
-mod bpf;
-mod links;
+pub(crate) mod bpf;
+pub(crate) mod links;
 mod maps;
 mod verdict;
 
@@ -21,7 +21,7 @@ use crate::interface::Interface;
 
 /// libelf reads the object file in place.
 #[repr(C, align(8))]
-struct Aligned<T: ?Sized>(T);
+pub(crate) struct Aligned<T: ?Sized>(pub(crate) T);
 
 static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/steer.bpf.o")));
 
