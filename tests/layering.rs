@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sterna-controlplane", &["sterna-shm", "sterna-config", "sterna-wire"]),
     ("sterna", &["sterna-shm", "sterna-config", "sterna-wire", "sterna-lab"]),
     ("sterna-lab", &["sterna-wire", "sterna-config"]),
+    ("sterna-pktgen", &["sterna-xsk", "sterna-wire"]),
     // perf reads clocks and prefetches in its floor, makes ports and reads the defaults (docs/adr/0003).
     (
         "sterna-perf",
