@@ -19,7 +19,7 @@ const MAX_RELAYS: u8 = 2;
 
 /// How long a packet waits before it goes back to the site that sent it here, which by our entry has its agent. That
 /// site did not know yet: its control plane had told everyone before its own dataplane had applied it.
-const BACK_PAUSE_NS: u64 = 20_000_000;
+const BACK_PAUSE_NS: u64 = 10_000_000;
 
 impl Step<'_, '_> {
     /// Sends a packet whose source is proved on to the locators of `set`.

@@ -86,7 +86,7 @@ case = mobile("relay-back", "A packet for the site it came from waits: until tha
 case.record(eid=M4, becomes="away", locators=[B4])
 case.underlay_sends(from_tunnel(TO_M4), from_tunnel(TO_M4, mark(2)))
 case.underlay_gets(relayed(TO_M4, dst=B4))
-case.at(3595).underlay_sends(from_tunnel(udp4(src=R4, dst=M4, length=5)))
+case.at(3598).underlay_sends(from_tunnel(udp4(src=R4, dst=M4, length=5)))
 case.record(at=3600, eid=M4, becomes="here", mac=M_MAC)
 case.agents_get(to_agent(udp4(src=R4, dst=M4, length=5), mac=M_MAC))
 case.count("eth0", held_total=3, relayed=1, drop_hold_expired=1, decapsulated=1)
