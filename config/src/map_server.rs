@@ -126,30 +126,36 @@ pub(crate) static SECTION: Section = Section {
             meaning: "the most subscriptions of one xTR",
             example: "10000",
         },
-        Field {
-            key: "moves_max",
-            kind: Kind::Integer {
-                min: 1,
-                max: 1000,
-                why: "an agent that moves more often is taken for two agents with one address",
-            },
-            need: Need::Default("5"),
-            meaning: "moves of an EID within `moves_within_s` that are believed",
-            example: "5",
-        },
-        Field {
-            key: "moves_within_s",
-            kind: Kind::Integer {
-                min: 10,
-                max: 86_400,
-                why: "it is also how long an EID that moved too often stays where it is",
-            },
-            need: Need::Default("180"),
-            meaning: "the time in which moves of an EID are counted, in seconds",
-            example: "180",
-        },
+        MOVES_MAX,
+        MOVES_WITHIN,
     ],
     reserved: &[("etcd", "several map-servers with one database")],
+};
+
+/// Moves that are believed, at a gateway and at a Map-Server.
+pub(crate) const MOVES_MAX: Field = Field {
+    key: "moves_max",
+    kind: Kind::Integer {
+        min: 1,
+        max: 1000,
+        why: "an agent that moves more often is taken for two agents with one address",
+    },
+    need: Need::Default("5"),
+    meaning: "moves of an EID within `moves_within_s` that are believed",
+    example: "5",
+};
+
+/// The time in which those are counted.
+pub(crate) const MOVES_WITHIN: Field = Field {
+    key: "moves_within_s",
+    kind: Kind::Integer {
+        min: 10,
+        max: 86_400,
+        why: "it is also how long an EID that moved too often stays where it is",
+    },
+    need: Need::Default("180"),
+    meaning: "the time in which moves of an EID are counted, in seconds",
+    example: "180",
 };
 
 /// `[map_server]` as far as it could be read.

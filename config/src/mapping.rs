@@ -92,22 +92,14 @@ static RLOC: Section = Section {
         },
         Field {
             key: "priority",
-            kind: Kind::Integer {
-                min: 0,
-                max: 255,
-                why: "lower is preferred, and 255 is never used for sending",
-            },
+            kind: PRIORITY_KIND,
             need: Need::Default("1"),
             meaning: "lower is preferred; 255 is never used for sending",
             example: "1",
         },
         Field {
             key: "weight",
-            kind: Kind::Integer {
-                min: 0,
-                max: 255,
-                why: "it is the share among locators of one priority, one octet in LISP",
-            },
+            kind: WEIGHT_KIND,
             need: Need::Default("100"),
             meaning: "the share among usable locators of one priority",
             example: "100",
@@ -121,6 +113,17 @@ static RLOC: Section = Section {
         },
     ],
     reserved: &[],
+};
+
+/// A locator's priority, here and wherever locators are named.
+pub(crate) const PRIORITY_KIND: Kind =
+    Kind::Integer { min: 0, max: 255, why: "lower is preferred, and 255 is never used for sending" };
+
+/// A locator's weight, here and wherever locators are named.
+pub(crate) const WEIGHT_KIND: Kind = Kind::Integer {
+    min: 0,
+    max: 255,
+    why: "it is the share among locators of one priority, one octet in LISP",
 };
 
 pub(crate) const LIST: Kind = Kind::List { of: &Kind::Table(&SECTION), min: 0, max: MAX_MAPPINGS };

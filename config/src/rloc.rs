@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::field::{Field, Form, Kind, Need, Section};
 use crate::finding::Located;
-use crate::mapping::Rloc;
+use crate::mapping::{PRIORITY_KIND, Rloc, WEIGHT_KIND};
 use crate::tree::Node;
 
 /// One `[[rloc]]`: an address of this gateway that tunnels start and end at.
@@ -44,22 +44,14 @@ pub(crate) static SECTION: Section = Section {
         },
         Field {
             key: "priority",
-            kind: Kind::Integer {
-                min: 0,
-                max: 255,
-                why: "lower is preferred, and 255 is never used for sending",
-            },
+            kind: PRIORITY_KIND,
             need: Need::Default("1"),
             meaning: "what others are told: lower is preferred, 255 is never used for sending",
             example: "1",
         },
         Field {
             key: "weight",
-            kind: Kind::Integer {
-                min: 0,
-                max: 255,
-                why: "it is the share among locators of one priority, one octet in LISP",
-            },
+            kind: WEIGHT_KIND,
             need: Need::Default("100"),
             meaning: "what others are told: the share among usable locators of one priority",
             example: "100",

@@ -2,6 +2,7 @@
 
 use crate::field::{Field, Form, Kind, Need, Section};
 use crate::key::SIGNING_LIST;
+use crate::map_server::{MOVES_MAX, MOVES_WITHIN};
 
 /// As many as a list of peers ever has; each costs a round of retries when all are silent.
 const MAX_PEERS: usize = 16;
@@ -170,28 +171,8 @@ pub(crate) static SECTION: Section = Section {
             meaning: "how long packets for an agent that left are sent on, in seconds",
             example: "30",
         },
-        Field {
-            key: "moves_max",
-            kind: Kind::Integer {
-                min: 1,
-                max: 1000,
-                why: "an agent that moves more often is taken for two agents with one address",
-            },
-            need: Need::Default("5"),
-            meaning: "moves of an EID within `moves_within_s` that are believed",
-            example: "5",
-        },
-        Field {
-            key: "moves_within_s",
-            kind: Kind::Integer {
-                min: 10,
-                max: 86_400,
-                why: "it is also how long an EID that moved too often stays where it is",
-            },
-            need: Need::Default("180"),
-            meaning: "the time in which moves of an EID are counted, in seconds",
-            example: "180",
-        },
+        MOVES_MAX,
+        MOVES_WITHIN,
     ],
     reserved: &[("ddt", "resolving by delegation"), ("petrs", "leaving to the internet by a proxy")],
 };

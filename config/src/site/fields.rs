@@ -4,6 +4,7 @@ use crate::Mapping;
 use crate::field::{Field, Form, Kind, Need, Section};
 use crate::group::IID_KIND;
 use crate::key::VERIFYING_LIST;
+use crate::mapping::{PRIORITY_KIND, WEIGHT_KIND};
 
 /// The most sites of a map-server.
 const MAX_SITES: usize = 65_536;
@@ -149,22 +150,14 @@ pub(super) static RLOC: Section = Section {
         },
         Field {
             key: "priority",
-            kind: Kind::Integer {
-                min: 0,
-                max: 255,
-                why: "lower is preferred, and 255 is never used for sending",
-            },
+            kind: PRIORITY_KIND,
             need: Need::Default("1"),
             meaning: "lower is preferred; 255 is never used for sending",
             example: "1",
         },
         Field {
             key: "weight",
-            kind: Kind::Integer {
-                min: 0,
-                max: 255,
-                why: "it is the share among locators of one priority, one octet in LISP",
-            },
+            kind: WEIGHT_KIND,
             need: Need::Default("100"),
             meaning: "the share among usable locators of one priority",
             example: "100",
