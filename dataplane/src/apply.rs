@@ -101,7 +101,7 @@ pub struct Applier {
     rlocs: BTreeMap<IpAddr, u32>,
     settings: Settings,
     pub(crate) attached: Attached,
-    mobility: Mobility,
+    pub(crate) mobility: Mobility,
     pub(crate) checks: Checks,
     pub(crate) marks: Arc<[Marks]>,
     /// Monotonic time, ns; see [`Applier::set_time`].
@@ -381,7 +381,9 @@ impl Applier {
         };
         let entry = self.value(self.attached.keep_agent(iid, prefix, body));
         let key = EidKey::prefix(iid, prefix);
-        self.note_departure(iid, prefix, &key, &entry.body);
+        if prefix.is_host() {
+            self.note_departure(iid, prefix.addr(), &key, &entry.body);
+        }
         if self.writers.eids.insert(key, entry).is_err() {
             self.writers.eids.reclaim();
             if self.writers.eids.insert(key, entry).is_err() {
@@ -392,19 +394,6 @@ impl Applier {
         let gone = self.attached.note(iid, prefix, body, self.epoch);
         self.remove_agents(iid, &gone);
         Ok(None)
-    }
-
-    /// A host that goes from one locator set to another place may still come from the locators that it leaves.
-    fn note_departure(&mut self, iid: Iid, prefix: Prefix, key: &EidKey, next: &EidBody) {
-        let before = self.writers.eids.get(key).and_then(|value| value.body.set());
-        let Some(before) = before.filter(|set| prefix.is_host() && next.set() != Some(*set)) else { return };
-        let remotes = |set| -> Vec<IpAddr> {
-            let facts = self.set_facts.get(&set).map(LocatorSet::as_slice).unwrap_or_default();
-            facts.iter().filter_map(|l| Some(self.adjacency_facts.get(&l.adjacency)?.remote)).collect()
-        };
-        let after = next.set().map(remotes).unwrap_or_default();
-        let left = remotes(before).into_iter().filter(|remote| !after.contains(remote)).collect::<Vec<_>>();
-        self.mobility.departures.note(iid, prefix.addr(), left.into_iter(), self.now_ns);
     }
 
     /// The last digits of the epoch, as entries have them.

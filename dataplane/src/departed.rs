@@ -2,9 +2,13 @@
 //! both links speaks at the old site until it has switched: neither is forged (design section 5: a move must not lose
 //! packets because of the source check).
 
+use crate::apply::Applier;
 use crate::relays::Permission;
+use crate::tables::EidBody;
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use sterna_shm::LocatorSet;
+use sterna_table::EidKey;
 use sterna_wire::Iid;
 
 /// How long a host may still come from where it was, ns: what a packet may take through the underlay, and an agent to
@@ -45,6 +49,21 @@ impl Departures {
             sorted.sort_unstable();
             Departed { sorted }
         })
+    }
+}
+
+impl Applier {
+    /// A host that goes from one locator set to another place may still come from the locators that it leaves.
+    pub(crate) fn note_departure(&mut self, iid: Iid, eid: IpAddr, key: &EidKey, next: &EidBody) {
+        let before = self.writers.eids.get(key).and_then(|value| value.body.set());
+        let Some(before) = before.filter(|set| next.set() != Some(*set)) else { return };
+        let remotes = |set| -> Vec<IpAddr> {
+            let facts = self.set_facts.get(&set).map(LocatorSet::as_slice).unwrap_or_default();
+            facts.iter().filter_map(|l| Some(self.adjacency_facts.get(&l.adjacency)?.remote)).collect()
+        };
+        let after = next.set().map(remotes).unwrap_or_default();
+        let left = remotes(before).into_iter().filter(|remote| !after.contains(remote));
+        self.mobility.departures.note(iid, eid, left, self.now_ns);
     }
 }
 

@@ -225,13 +225,17 @@ impl Step<'_, '_> {
     #[cold]
     fn dispute(&mut self, head: &Head<'_>, frame: &[u8]) {
         let (group, inner) = (head.group, &head.inner);
-        let mac = frame.get(6..12).and_then(|b| <[u8; 6]>::try_from(b).ok()).map(Mac);
-        let Some(mac) = mac.filter(|mac| self.may_be_host(group, *mac)) else { return };
-        if self.layout.is_dynamic(group.iid.get(), inner.family, &inner.source) {
+        if let (true, Some(mac)) = (self.is_agent_range(head), self.sending_host(group, frame)) {
             let at = Attachment { port: self.ingress, vlan: head.vlan };
             let eid = addr_from_bytes(inner.family, &inner.source);
             self.claim(group, eid, mac, at, AttachProof::Data);
         }
+    }
+
+    /// The Ethernet address that a frame came from, if a host may have it.
+    fn sending_host(&self, group: &Group, frame: &[u8]) -> Option<Mac> {
+        let mac = Mac(frame.get(6..12)?.try_into().ok()?);
+        self.may_be_host(group, mac).then_some(mac)
     }
 
     /// A source that is not attached here: where agents come and go it may be one that has come.
@@ -241,11 +245,9 @@ impl Step<'_, '_> {
         let refused = Verdict::Drop(DropReason::SrcNotLocal);
         // What is here but elsewhere does not come by this port.
         let elsewhere = matches!(source, Some(EidBody::Agent { .. } | EidBody::Served { .. }));
-        let mac = frame.get(6..12).and_then(|b| <[u8; 6]>::try_from(b).ok()).map(Mac);
-        let Some(mac) = mac.filter(|mac| !elsewhere && self.may_be_host(group, *mac)) else { return refused };
-        if is_gateway(group, addr_from_bytes(inner.family, &inner.source))
-            || !self.layout.is_dynamic(group.iid.get(), inner.family, &inner.source)
-        {
+        let Some(mac) = self.sending_host(group, frame).filter(|_| !elsewhere) else { return refused };
+        let is_gateway = is_gateway(group, addr_from_bytes(inner.family, &inner.source));
+        if is_gateway || !self.is_agent_range(head) {
             return refused;
         }
         let key = hold_key(group.iid.get(), inner.family, &inner.source, Role::Attach);

@@ -1,9 +1,10 @@
 //! The source check: may this inner source come from that outer source (design section 5)?
 //!
-//! A locator of the inner source's mapping may, and for a moment one of the mapping before it; so may, for a while, whoever relays for the destination after its
-//! move, and the gateway at the far end when it tells of a packet that it could not forward. What nothing is known
-//! of waits for an answer. What is known to be elsewhere may have moved: the packet waits until the entry is written
-//! again, and is then judged by it. Whose packet was refused so is a convict for a second ([`crate::convicts`]).
+//! A locator of the inner source's mapping may, and for a moment one of the mapping before it ([`crate::departed`]); so
+//! may, for a while, whoever relays for the destination after its move, and the gateway at the far end when it tells of
+//! a packet that it could not forward. What nothing is known of waits for an answer. What is known to be elsewhere may
+//! have moved: the packet waits until the entry is written again, and is then judged by it. Whose packet was refused so
+//! is a convict for a second ([`crate::convicts`]).
 
 use crate::decap::Outer;
 use crate::hold::{HoldKey, Role};
@@ -108,12 +109,15 @@ impl Step<'_, '_> {
     /// Whether the site that the destination left for sent this on, before it knew that it has the agent. All that
     /// becomes of it here is that it goes back there.
     fn came_from_its_agent(&self, group: &Group, outer: &Outer, inner: &Inner) -> bool {
+        if outer.relays == 0 {
+            return false;
+        }
         let entry = self.view.entry(group.iid.get(), inner.family, &inner.destination);
         let away = entry.and_then(|value| match value.body {
             EidBody::Away { set } => self.view.set(set),
             _ => None,
         });
-        outer.relays > 0 && away.is_some_and(|set| self.may_come_from(set, outer))
+        away.is_some_and(|set| self.may_come_from(set, outer))
     }
 
     /// Whether the inner source was behind the outer one a moment ago.
