@@ -18,6 +18,7 @@
 //! A record whose mask length or instance-ID cannot be true still parses, because one such record must not void
 //! the others; its [`EidRecord::prefix`] is none. MACs are checked by [`auth::verify`], nonces by the roles.
 
+pub mod acx;
 mod address;
 pub mod auth;
 mod ecm;
