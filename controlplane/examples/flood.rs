@@ -66,7 +66,7 @@ fn turn(world: &mut World, items: Vec<Item>, cost: &mut Cost) {
                 world.server.datagram(&bytes, (from, 4342).into(), ip(SERVER), world.now);
             }
             Item::Miss(eid) => {
-                world.xtr.event(Event::Miss { iid: iid(), eid, source: false, port: 0 }, world.now);
+                world.xtr.event(Event::Miss { iid: iid(), eid, source: false, port: 0, class: 0 }, world.now);
             }
         }
     }

@@ -29,6 +29,7 @@
 pub mod agents;
 pub mod api;
 pub mod clock;
+pub mod context;
 pub mod desired;
 pub mod etr;
 pub mod identity;

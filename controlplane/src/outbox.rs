@@ -3,6 +3,7 @@
 //! A role never sends, stores or publishes by itself. It is given an [`Outbox`] with each message and each tick,
 //! and the runtime carries out what stands in it, in this order: agents and mappings (the tables), then datagrams.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use sterna_wire::{Iid, Mac, Prefix, VlanId};
@@ -52,6 +53,29 @@ pub struct MappingChange {
     pub mapping: Option<Mapping>,
     /// Write the record again although nothing changed: the dataplane waits for a confirmation (source check).
     pub confirm: bool,
+    /// What each context class uses, 0 being the packets of no class. Empty where context plays no part: then packets
+    /// of no class use `mapping`, and the others miss. A class that is not named misses.
+    /// With classes `mapping` has every locator that any of them uses or that may send from there.
+    pub classes: BTreeMap<u8, Choice>,
+}
+
+/// What a context class uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// These locators, sorted by address; at most 16.
+    Locators(Vec<Chosen>),
+    /// No locator will do: drop and count.
+    NoMatch,
+}
+
+/// A locator that a context class uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Chosen {
+    /// The locator, with the priority that follows from its fitness. At a skill that has an instance here, our own RLOC
+    /// stands for that instance.
+    pub locator: Locator,
+    /// Flows that use it stay with it although others are better now.
+    pub keep: bool,
 }
 
 /// A remote RLOC became reachable or unreachable by probing.
@@ -83,6 +107,11 @@ pub enum AgentState {
         place: AgentPlace,
         /// Locators of the site it came from; empty when it did not move.
         previous: Vec<IpAddr>,
+    },
+    /// An instance of a skill, attached at this place. It is one candidate among the mapping's locators.
+    AdmitSkill {
+        /// Where it is.
+        place: AgentPlace,
     },
     /// Attached by the API, its MAC not known yet: the dataplane asks for it by ARP or neighbour discovery.
     Expect {

@@ -100,7 +100,8 @@ async fn eids_locators_ports_and_agents() {
         let mac = "02:00:00:00:00:05".parse().unwrap();
         let now = Instant::now();
         plane.event(Event::Agent { iid: iid(200), eid: ip("10.1.1.5"), mac, port: 1, vlan: None }, now);
-        plane.event(Event::Miss { iid: iid(200), eid: ip("10.1.9.9"), source: false, port: 1 }, now);
+        plane
+            .event(Event::Miss { iid: iid(200), eid: ip("10.1.9.9"), source: false, port: 1, class: 0 }, now);
     }
     let eids = bench.get("/v1/eids").await;
     let rows = eids.as_array().unwrap();

@@ -188,7 +188,7 @@ impl Bench {
 }
 
 fn miss(eid: &str, source: bool) -> Event {
-    Event::Miss { iid: iid(100), eid: ip(eid), source, port: 0 }
+    Event::Miss { iid: iid(100), eid: ip(eid), source, port: 0, class: 0 }
 }
 
 fn attach(eid: &str) -> Event {

@@ -37,7 +37,7 @@ fn deliver(plane: &mut ControlPlane, model: &mut Model) -> Vec<Update> {
 }
 
 fn miss(number: u32, eid: &str) -> Event {
-    Event::Miss { iid: iid(number), eid: ip(eid), source: false, port: 0 }
+    Event::Miss { iid: iid(number), eid: ip(eid), source: false, port: 0, class: 0 }
 }
 
 fn negative(number: u32, eid: &str, action: NegativeAction) -> Update {
@@ -51,7 +51,7 @@ fn a_miss_is_answered_by_a_host_entry_of_the_groups_kind() {
     let now = Instant::now();
     plane.event(miss(100, "10.1.9.9"), now);
     plane.event(miss(200, "10.1.9.9"), now);
-    plane.event(Event::Miss { iid: iid(100), eid: ip("fd00:64::9"), source: true, port: 2 }, now);
+    plane.event(Event::Miss { iid: iid(100), eid: ip("fd00:64::9"), source: true, port: 2, class: 0 }, now);
     let expected = vec![
         negative(100, "10.1.9.9/32", NegativeAction::Drop),
         negative(100, "fd00:64::9/128", NegativeAction::Drop),
@@ -96,7 +96,7 @@ fn a_scan_costs_a_bounded_number_of_entries_in_the_dataplane() {
     let now = Instant::now();
     for number in 0..3 * MAX_NEGATIVES as u32 {
         let eid = IpAddr::from((0x0a02_0000 + number).to_be_bytes());
-        plane.event(Event::Miss { iid: iid(100), eid, source: false, port: 0 }, now);
+        plane.event(Event::Miss { iid: iid(100), eid, source: false, port: 0, class: 0 }, now);
         if number % 100 == 0 {
             deliver(&mut plane, &mut model);
             assert!(model.eids().len() <= configured + MAX_NEGATIVES);

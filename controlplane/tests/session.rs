@@ -177,7 +177,7 @@ async fn a_session_syncs_follows_changes_and_answers() {
     fake.step(64);
     in_sync(&bench, &fake);
 
-    fake.say(Event::Miss { iid: iid(100), eid: ip("10.1.9.9"), source: false, port: 0 });
+    fake.say(Event::Miss { iid: iid(100), eid: ip("10.1.9.9"), source: false, port: 0, class: 0 });
     let key = EidKey { iid: iid(100), prefix: prefix("10.1.9.9/32") };
     fake.until("the miss is answered", |fake| fake.model.meaning(&key).is_some()).await;
     let negative = EidAction::Negative { action: NegativeAction::Drop };

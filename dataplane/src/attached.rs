@@ -203,7 +203,7 @@ impl Applier {
             }
             Upward::Seen { iid, eid, mac, at } => self.seen(Iid::new(iid)?, eid, at, mac),
             Upward::Miss { iid, eid, source, port } => {
-                Some(Event::Miss { iid: Iid::new(iid)?, eid, source, port })
+                Some(Event::Miss { iid: Iid::new(iid)?, eid, source, port, class: 0 })
             }
             Upward::Attach { iid, eid, mac, at, proof } => {
                 let (iid, Attachment { port, vlan }) = (Iid::new(iid)?, at);

@@ -34,7 +34,7 @@ fn a_flood_of_misses_costs_a_burst_of_requests_and_a_bounded_number_of_questions
     let before = counters(&world.xtr);
     for n in 0..FLOOD {
         let eid = ip(&unknown(n));
-        world.xtr.event(Event::Miss { iid: iid(), eid, source: n % 2 == 0, port: 0 }, world.now);
+        world.xtr.event(Event::Miss { iid: iid(), eid, source: n % 2 == 0, port: 0, class: 0 }, world.now);
     }
     let asked = world.xtr.take_datagrams().len();
     let waiting = world.xtr.roles().itr().unwrap().entries().count();

@@ -114,7 +114,7 @@ impl World {
     /// A packet of ours misses this EID; the Map-Request goes out, and its nonce is remembered.
     pub fn ask(&mut self, eid: &str) -> u64 {
         self.xtr.take_datagrams();
-        self.xtr.event(Event::Miss { iid: iid(), eid: ip(eid), source: false, port: 0 }, self.now);
+        self.xtr.event(Event::Miss { iid: iid(), eid: ip(eid), source: false, port: 0, class: 0 }, self.now);
         let about = Some((iid(), Prefix::host(ip(eid))));
         let asked = self.xtr.take_datagrams();
         let mut questions = asked.iter().filter_map(question);

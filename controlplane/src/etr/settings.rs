@@ -6,6 +6,8 @@ use std::time::Duration;
 use sterna_wire::lisp::control::auth::Key;
 use sterna_wire::{Iid, Prefix};
 
+use crate::context::Ranking;
+
 /// Everything that the configuration says about the ETR.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtrSettings {
@@ -25,6 +27,10 @@ pub struct EtrSettings {
     pub timers: Timers,
     /// Limits.
     pub limits: Limits,
+    /// EIDs that many agents have at a time, each at a site of its own: registered beside the others', never moved.
+    pub skills: Vec<(Iid, Prefix)>,
+    /// How topology and fitness are weighed.
+    pub ranking: Ranking,
 }
 
 /// A Map-Server to register with.
@@ -168,6 +174,8 @@ impl EtrSettings {
             use_ttl: false,
             timers: Timers::default(),
             limits: Limits::default(),
+            skills: Vec::new(),
+            ranking: Ranking::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What was accepted becomes an entry, and every change of the map-cache is published.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sterna_wire::{Iid, Prefix};
@@ -185,7 +186,7 @@ impl Itr {
             Known::Locators(id) => Mapping::Locators(self.sets.locators(id).to_vec()),
             Known::Negative(_) => Mapping::Negative,
         });
-        out.mappings.push(MappingChange { iid, prefix, mapping, confirm });
+        out.mappings.push(MappingChange { iid, prefix, mapping, confirm, classes: BTreeMap::new() });
     }
 
     /// When an entry that is in use is asked for again: at nine tenths of its lifetime, a little less so that

@@ -1,5 +1,6 @@
 //! Asking the mapping system (RFC 9301 section 5.2).
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -77,7 +78,9 @@ impl Itr {
             Known::Locators(id) => Mapping::Locators(self.sets.locators(id).to_vec()),
             Known::Negative(_) => Mapping::Negative,
         };
-        out.mappings.push(MappingChange { iid: key.0, prefix: key.1, mapping: Some(mapping), confirm: true });
+        let (iid, prefix) = key;
+        let classes = BTreeMap::new();
+        out.mappings.push(MappingChange { iid, prefix, mapping: Some(mapping), confirm: true, classes });
     }
 
     /// A packet's source does not fit the mapping that we have: it may have moved. Asked once a second per EID.

@@ -8,6 +8,8 @@ use sterna_wire::lisp::control::XtrId;
 use sterna_wire::lisp::control::auth::Key;
 use sterna_wire::{Iid, Prefix};
 
+use crate::context::{Class, Ranking};
+
 /// Who we are towards Map-Servers.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Identity {
@@ -67,6 +69,12 @@ pub struct ItrSettings {
     pub limits: Limits,
     /// Never subscribe, even where keys are configured.
     pub no_subscriptions: bool,
+    /// The context classes that policies here give to packets; requests name what they need.
+    pub classes: Vec<Class>,
+    /// How topology and fitness are weighed.
+    pub ranking: Ranking,
+    /// EIDs that many agents have at a time, each at a site of its own; our own RLOC is one of their locators.
+    pub skills: Vec<(Iid, Prefix)>,
 }
 
 impl ItrSettings {

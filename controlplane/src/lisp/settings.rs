@@ -33,6 +33,7 @@ pub(super) fn itr(config: &Config, system: &MappingSystem) -> ItrSettings {
         },
         limits: itr::Limits { request, probe, entries: learned_max(config), ..itr::Limits::default() },
         no_subscriptions: !system.subscribe,
+        ..ItrSettings::default()
     }
 }
 

@@ -48,7 +48,7 @@ impl ControlPlane {
     }
 
     fn mapping_changed(&mut self, change: MappingChange) {
-        let MappingChange { iid, prefix, mapping, confirm } = change;
+        let MappingChange { iid, prefix, mapping, confirm, classes: _ } = change;
         let key = EidKey { iid, prefix };
         let wanted = mapping.map(|mapping| match mapping {
             Mapping::Locators(locators) => EidWanted::Remote(set_of(&locators)),
@@ -76,6 +76,9 @@ impl ControlPlane {
             AgentState::Check => return self.tables.check(iid, eid),
             AgentState::Admit { place, previous } => {
                 self.allow_relays(iid, eid, &previous, now);
+                Some(EidWanted::LocalHost { port: place.port, vlan: place.vlan, mac: place.mac })
+            }
+            AgentState::AdmitSkill { place } => {
                 Some(EidWanted::LocalHost { port: place.port, vlan: place.vlan, mac: place.mac })
             }
             AgentState::Expect { previous } => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sterna_wire::lisp::control::auth::Key;
 use sterna_wire::{Iid, Prefix};
 
+use crate::context::Ranking;
 use crate::outbox::Locator;
 
 /// Everything that the role takes from the config.
@@ -54,6 +55,8 @@ pub struct ServerSettings {
     pub known_queriers_only: bool,
     /// Accept authentication data of 12 or 16 bytes.
     pub short_authentication: bool,
+    /// How topology and fitness are weighed.
+    pub ranking: Ranking,
 }
 
 impl Default for ServerSettings {
@@ -80,6 +83,7 @@ impl Default for ServerSettings {
             relay: Duration::from_secs(30),
             known_queriers_only: false,
             short_authentication: false,
+            ranking: Ranking::default(),
         }
     }
 }
@@ -103,6 +107,8 @@ pub struct SiteSettings {
     pub rlocs: Vec<IpAddr>,
     /// What is registered for it in the config.
     pub statics: Vec<StaticMapping>,
+    /// EIDs that its agents may have at the same time as those of other sites that list them too.
+    pub skills: Vec<(Iid, Prefix)>,
 }
 
 impl SiteSettings {
@@ -117,6 +123,7 @@ impl SiteSettings {
             allow_merge: true,
             rlocs: Vec::new(),
             statics: Vec::new(),
+            skills: Vec::new(),
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum Event {
         source: bool,
         /// Index of the port the packet came in on.
         port: u16,
+        /// The context class that has no row yet; 0 for packets of no class, and with `source`.
+        class: u8,
     },
     /// An agent spoke ARP or neighbour discovery here; also dumped for all known agents when a session starts.
     Agent {
@@ -209,7 +211,7 @@ layout_choice!(RefusedKind {
 });
 
 layout_records!(Event {
-    0x0101 => Miss { iid: Iid, eid: IpAddr, source: bool, port: u16 },
+    0x0101 => Miss { iid: Iid, eid: IpAddr, source: bool, port: u16, class: u8 },
     0x0110 => Agent { iid: Iid, eid: IpAddr, mac: Mac, port: u16, vlan: Option<VlanId> },
     0x0111 => AgentGone { iid: Iid, eid: IpAddr },
     0x0112 => Attach {

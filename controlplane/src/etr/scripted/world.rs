@@ -99,7 +99,7 @@ impl World {
                 let takes = if self.sites[site].present.contains(&eid) { 1 } else { 180 };
                 return self.after(Duration::from_millis(takes), Event::Report { site, eid });
             }
-            AgentState::Admit { .. } => Some(Installed::Local),
+            AgentState::Admit { .. } | AgentState::AdmitSkill { .. } => Some(Installed::Local),
             AgentState::Expect { .. } => {
                 if self.sites[site].present.contains(&eid) {
                     self.after(Duration::from_millis(1), Event::Report { site, eid });

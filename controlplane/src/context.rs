@@ -1,0 +1,39 @@
+//! Context decides the locator: what is said of agents against what senders need (design section 9).
+//!
+//! Whoever answers or chooses computes the same: the Map-Server that orders an answer, the ETR that answers itself, the
+//! ITR that makes the rows of its classes. All in integers, and without a clock.
+//!
+//! - `need`: whether a locator meets a constraint;
+//! - `score`: how fit it is;
+//! - `rank`: the priorities that follow for a whole list.
+
+mod need;
+mod rank;
+mod score;
+
+pub use need::{Met, is_usable, meets, passes};
+pub use rank::{Candidate, Ranked, Ranking, rank};
+pub use score::{PathTerm, Terms, score};
+
+use sterna_wire::lisp::control::acx::Constraint;
+
+/// A context class as the roles know it: what its packets need.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Class {
+    /// 1 to 15; 0 is the packets of no class.
+    pub id: u8,
+    /// Hard and soft constraints.
+    pub constraints: Vec<Constraint>,
+    /// An answer without context is no match.
+    pub require_context: bool,
+}
+
+impl Class {
+    /// The highest number of a class.
+    pub const MAX: u8 = 15;
+
+    /// Whether it excludes any locator at all.
+    pub fn is_hard(&self) -> bool {
+        self.constraints.iter().any(|constraint| constraint.hard)
+    }
+}
