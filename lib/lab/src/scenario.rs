@@ -16,18 +16,22 @@ mod accounting;
 mod agents;
 mod attacks;
 mod bulk;
+mod context;
 mod control_plane_kill;
 mod fail_closed;
 mod hijack;
 mod isolation;
+mod legacy;
 mod locator_change;
 mod moving;
 mod multihoming;
 mod ping_matrix;
+mod reaction;
 mod resolve;
 mod restart;
 mod run;
 mod scale;
+mod skills;
 mod tcp;
 mod udp;
 mod vlan;
@@ -66,11 +70,22 @@ const LOCATOR: Work = ("mapping changed to the other locator", locator_change::r
 const ATTACKED: Topology = Topology { nodes: &[Node::MapServer, Node::Outsider], ..Topology::PLAIN };
 /// Two mapped sites, with a relay under site B's first locator.
 const MULTIHOMED: Topology = Topology { relayed: &[(Site::B, 0)], ..Topology::MAPPED };
+/// Three sites that offer the same to a fourth, two of them farther away.
+const OFFERING: Topology = Topology {
+    sites: &Site::FOUR,
+    nodes: &[Node::MapServer, Node::Outsider],
+    relayed: &[(Site::B, 0), (Site::D, 0)],
+    ..Topology::PLAIN
+};
+/// Two sites that offer the same to a third.
+const REACTING: Topology = Topology { sites: &Site::ALL, ..Topology::MAPPED };
+/// Three sites and somebody else in the underlay.
+const LEGACY: Topology = Topology { sites: &Site::ALL, ..ATTACKED };
 /// A Map-Server, and scripted peers.
 const SERVER_ALONE: Topology = Topology { sites: &[], ..ATTACKED };
 
 /// Every scenario, in the order of `sterna lab list`.
-pub const ALL: [Entry; 17] = [
+pub const ALL: [Entry; 20] = [
     Entry {
         name: "demo",
         about: "everything that `sterna demo` shows, in one lab whose sites find each other through a Map-Server",
@@ -247,6 +262,50 @@ pub const ALL: [Entry; 17] = [
         adjust: unchanged,
         server: scale::server,
         steps: &[("EIDs registered", scale::register), ("questions answered", scale::answer)],
+    },
+    Entry {
+        name: "context",
+        about: "three sites offer one skill: each of four classes goes where the formula says, also when that changes, and the \
+                Map-Server orders as the formula does",
+        without: "the classes at site A",
+        topology: OFFERING,
+        adjust: context::adjust,
+        server: context::server,
+        steps: &[
+            ("each class at its site", context::by_class),
+            ("flows that are pinned", context::pinned),
+            ("no match", context::no_match),
+            ("the Map-Server's order", context::order::judge),
+        ],
+    },
+    Entry {
+        name: "reaction",
+        about: "an agent fails again and again under 2,000 new flows a second: how soon none goes there any more; open flows \
+                leave it, others lose nothing, and a swinging load is nobody's matter",
+        without: "subscriptions at site A",
+        topology: REACTING,
+        adjust: reaction::adjust,
+        server: reaction::server,
+        steps: &[
+            ("open flows leave a failed agent", reaction::pinned),
+            ("new flows leave a failed agent", reaction::failed),
+            ("load below the threshold", reaction::swings),
+        ],
+    },
+    Entry {
+        name: "legacy",
+        about: "peers without context, in both directions: captured bytes, an ITR, an ETR and a Map-Server; what requires \
+                context gets no match",
+        without: "require_context of one class",
+        topology: LEGACY,
+        adjust: legacy::adjust,
+        server: legacy::server,
+        steps: &[
+            ("captured bytes", legacy::captured),
+            ("an ITR without context", legacy::itr),
+            ("an ETR without context", legacy::etr),
+            ("a Map-Server without context", legacy::map_server),
+        ],
     },
 ];
 

@@ -6,3 +6,5 @@ pub mod etr;
 pub mod forge;
 pub mod itr;
 pub mod liar;
+pub mod plain_server;
+pub mod question;

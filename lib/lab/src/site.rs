@@ -53,37 +53,43 @@ pub enum Site {
     B,
     /// A third one, where agents move to.
     C,
+    /// A fourth one, where three others shall offer the same.
+    D,
 }
 
 impl Site {
     /// The two of an ordinary lab.
     pub const BOTH: [Self; 2] = [Self::A, Self::B];
-    /// All three.
+    /// The three between which an agent moves.
     pub const ALL: [Self; 3] = [Self::A, Self::B, Self::C];
+    /// One more.
+    pub const FOUR: [Self; 4] = [Self::A, Self::B, Self::C, Self::D];
 
-    /// The site at the other end of an ordinary lab; A for site C.
+    /// The site at the other end of an ordinary lab; A for sites C and D.
     pub fn other(self) -> Self {
         match self {
             Self::A => Self::B,
-            Self::B | Self::C => Self::A,
+            Self::B | Self::C | Self::D => Self::A,
         }
     }
 
-    /// `a`, `b` or `c`, as names of namespaces have it.
+    /// `a` to `d`, as names of namespaces have it.
     pub fn letter(self) -> char {
         match self {
             Self::A => 'a',
             Self::B => 'b',
             Self::C => 'c',
+            Self::D => 'd',
         }
     }
 
-    /// 1, 2 or 3.
+    /// 1 to 4.
     pub fn digit(self) -> u8 {
         match self {
             Self::A => 1,
             Self::B => 2,
             Self::C => 3,
+            Self::D => 4,
         }
     }
 
@@ -188,6 +194,14 @@ pub fn roaming_range(family: Family) -> String {
         Family::V4 => format!("10.1.{ROAMING}.0/24"),
         Family::V6 => format!("{}/112", eid_v6(ROAMING, 0)),
     }
+}
+
+/// The EIDs that agents of several sites may have at the same time.
+pub const SKILLS: &str = "10.1.200.0/28";
+
+/// One of those EIDs.
+pub fn skill_eid(last: u8) -> IpAddr {
+    Ipv4Addr::new(10, 1, 200, last).into()
 }
 
 /// One EID of that range.

@@ -6,8 +6,10 @@
 //! [`responder`] that says who it is), [`stream`] goes one way, [`fan`] is many flows at once, [`transfer`] is TCP,
 //! [`tagged`] is 802.1Q.
 
+pub mod census;
 pub mod fan;
 pub mod ledger;
+pub mod newcomers;
 pub mod pace;
 pub mod payload;
 pub mod probe;

@@ -45,7 +45,24 @@ impl Api {
     /// # Errors
     /// When nobody answers.
     pub fn ask(&self, method: &str, path: &str) -> Result<Answer> {
-        ask(&self.socket, method, path)
+        ask(&self.socket, method, path, "")
+    }
+
+    /// Sends a body. Whatever the status, it is an answer.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn tell(&self, method: &str, path: &str, body: &str) -> Result<Answer> {
+        ask(&self.socket, method, path, body)
+    }
+
+    /// As [`Api::tell`], for what must be granted.
+    ///
+    /// # Errors
+    /// Also when the status is not 200.
+    pub fn told(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let answer = self.tell(method, path, body)?;
+        self.only_granted(method, path, answer)
     }
 
     /// What GET answers.
@@ -83,6 +100,10 @@ impl Api {
 
     fn granted(&self, method: &str, path: &str) -> Result<Value> {
         let answer = self.ask(method, path)?;
+        self.only_granted(method, path, answer)
+    }
+
+    fn only_granted(&self, method: &str, path: &str, answer: Answer) -> Result<Value> {
         if answer.status == 200 {
             return Ok(answer.body);
         }
@@ -107,17 +128,21 @@ fn sum_of(value: &Value, name: &str) -> u64 {
     }
 }
 
-/// Asks `method path` at the socket.
+/// Asks `method path` at the socket, with a body that may be empty.
 ///
 /// # Errors
 /// When nobody listens, or what comes back is not HTTP with JSON.
-fn ask(socket: &Path, method: &str, path: &str) -> Result<Answer> {
+fn ask(socket: &Path, method: &str, path: &str, content: &str) -> Result<Answer> {
     let what = || LabError::io(format!("asking {} for {path}", socket.display()));
     let mut stream = UnixStream::connect(socket).map_err(what())?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(what())?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(what())?;
     // Version 1.0, so that the server neither keeps the connection nor sends the body in chunks.
-    let request = format!("{method} {path} HTTP/1.0\r\nHost: sterna\r\nContent-Length: 0\r\n\r\n");
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: sterna\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n\
+         {content}",
+        content.len()
+    );
     stream.write_all(request.as_bytes()).map_err(what())?;
     let mut bytes = Vec::new();
     stream.take(MOST).read_to_end(&mut bytes).map_err(what())?;

@@ -1,5 +1,6 @@
 //! The config file of a gateway, written by the lab in the shape an operator would write.
 
+pub mod context;
 mod key;
 mod registry;
 pub mod server;
@@ -15,6 +16,7 @@ use crate::requirements::BPF_DIR;
 use crate::site::{Family, GROUPS, Site, anycast_gateway, anycast_mac, eid_prefix, roaming_range};
 use crate::underlay::rloc;
 
+pub use context::ContextPlan;
 pub use key::KeyFile;
 pub use registry::RegistryPlan;
 
@@ -58,6 +60,8 @@ pub struct GroupPlan {
     pub eids: Vec<String>,
     /// Ranges in which agents come and go.
     pub dynamic_eids: Vec<String>,
+    /// EIDs that agents of several sites have at the same time.
+    pub skills: Vec<String>,
 }
 
 /// `[[mapping]]`.
@@ -92,6 +96,8 @@ pub struct GatewayPlan {
     pub mappings: Vec<MappingPlan>,
     /// The mapping system, when mappings are not static.
     pub registry: Option<RegistryPlan>,
+    /// By what locators are chosen.
+    pub context: ContextPlan,
 }
 
 impl GatewayPlan {
@@ -108,6 +114,7 @@ impl GatewayPlan {
             groups: GROUPS.iter().map(|iid| group(site, *iid)).collect(),
             mappings: GROUPS.iter().flat_map(|iid| mappings(site.other(), *iid)).collect(),
             registry: None,
+            context: ContextPlan::default(),
         }
     }
 
@@ -191,6 +198,7 @@ impl GatewayPlan {
         if let Some(registry) = &self.registry {
             registry.render(&mut text);
         }
+        self.context.render(&mut text);
         text
     }
 
@@ -225,7 +233,9 @@ impl GroupPlan {
             [] => String::new(),
             words => format!("{key} = [{}]\n", quoted(words)),
         };
-        let eids = list("eids", &self.eids) + &list("dynamic_eids", &self.dynamic_eids);
+        let eids = list("eids", &self.eids)
+            + &list("dynamic_eids", &self.dynamic_eids)
+            + &list("skills", &self.skills);
         let mac: Vec<String> = anycast_mac(self.iid).iter().map(|byte| format!("{byte:02x}")).collect();
         let vlan = self.vlan.map(|tag| format!("vlan = {tag}\n")).unwrap_or_default();
         push(
@@ -297,7 +307,14 @@ fn group(site: Site, iid: u32) -> GroupPlan {
         .iter()
         .flat_map(|inner| Family::BOTH.map(|outer| eid_prefix(site, *inner, outer)))
         .collect();
-    GroupPlan { iid, port: format!("eid{iid}"), vlan: None, eids, dynamic_eids: Vec::new() }
+    GroupPlan {
+        iid,
+        port: format!("eid{iid}"),
+        vlan: None,
+        eids,
+        dynamic_eids: Vec::new(),
+        skills: Vec::new(),
+    }
 }
 
 /// The mappings of a site: link 0 is preferred, link 1 stands by.

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use sterna_wire::lisp::control::acx::Acx;
 use sterna_wire::lisp::control::auth::{Algorithm, Coverage, Key, verify};
 use sterna_wire::lisp::control::{EidRecord, LocatorRecord, MapNotify, MapRegister, XtrId};
 use sterna_wire::{Iid, Prefix};
@@ -113,6 +114,48 @@ impl ScriptedEtr {
             ..MapRegister::default()
         }
         .signed(&self.key)
+    }
+
+    /// Registers records with what is said of them, and gives the confirmation and what it says of the context.
+    ///
+    /// # Errors
+    /// [`LabError::Late`] when it is never confirmed.
+    pub fn register_with(
+        &mut self,
+        records: &[EidRecord],
+        context: Option<&Acx>,
+    ) -> Result<(MapNotify, Option<Acx>)> {
+        for _ in 0..TRIES {
+            self.nonce += 1;
+            let echo = Some(self.xtr);
+            let register = MapRegister {
+                proxy_reply: self.proxy_reply,
+                want_notify: true,
+                nonce: self.nonce,
+                records: records.to_vec(),
+                xtr: Some(self.xtr),
+                tail: context.map(|context| Acx { echo, ..context.clone() }.bytes()).unwrap_or_default(),
+                ..MapRegister::default()
+            };
+            self.send(&register.signed(&self.key))?;
+            let (sent, mut buffer) = (Instant::now(), [0; 4096]);
+            while sent.elapsed() < AGAIN {
+                interrupt::check()?;
+                let Ok((length, _)) = self.socket.recv_from(&mut buffer) else { continue };
+                if self.confirmed(&buffer[..length]) == Some(self.nonce)
+                    && let Ok(notify) = MapNotify::parse(&buffer[..length])
+                {
+                    // A block that cannot be read is as none, and whoever wanted one finds it missing.
+                    let context = Acx::find(&notify.tail).ok().flatten();
+                    return Ok((notify, context));
+                }
+            }
+        }
+        Err(LabError::Late {
+            what: "the confirmation of a scripted register".to_owned(),
+            seconds: (AGAIN * TRIES).as_secs(),
+            detail: String::new(),
+        })
     }
 
     /// Sends a message as it is.

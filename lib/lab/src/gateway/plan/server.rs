@@ -9,6 +9,9 @@ use crate::underlay::Node;
 
 use super::{KeyFile, make_folders, push, write_file};
 
+/// The number of the lab's keys; the algorithm is what the config takes when nothing is said.
+const KEY_TERMS: &str = "id = 1";
+
 /// `[[site]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SitePlan {
@@ -16,8 +19,12 @@ pub struct SitePlan {
     pub name: String,
     /// What it signs with.
     pub key: KeyFile,
+    /// Number and algorithm of that key, as TOML.
+    pub key_terms: &'static str,
     /// Instance-ID and prefix of what it may register, more specific ones too.
     pub eids: Vec<(u32, String)>,
+    /// Instance-ID and prefix of the skills that its agents may offer beside those of other sites.
+    pub skills: Vec<(u32, String)>,
     /// Other keys of the section with their values, as TOML.
     pub knobs: Vec<(&'static str, String)>,
 }
@@ -42,7 +49,9 @@ impl SitePlan {
         Self {
             name: format!("site-{}", site.letter()),
             key: KeyFile::of(site),
+            key_terms: KEY_TERMS,
             eids: eids.collect(),
+            skills: Vec::new(),
             knobs: Vec::new(),
         }
     }
@@ -52,7 +61,9 @@ impl SitePlan {
         Self {
             name: name.to_owned(),
             key: KeyFile::named(name),
+            key_terms: KEY_TERMS,
             eids: eids.iter().map(|(iid, prefix)| (*iid, (*prefix).to_owned())).collect(),
+            skills: Vec::new(),
             knobs: Vec::new(),
         }
     }
@@ -66,16 +77,25 @@ impl SitePlan {
         push(
             text,
             format_args!(
-                "\n[[site]]\nname = \"{}\"\nkeys = [{{ id = 1, file = \"{}\" }}]\neids = [{}]\n",
+                "\n[[site]]\nname = \"{}\"\nkeys = [{{ {}, file = \"{}\" }}]\neids = [{}]\n",
                 self.name,
+                self.key_terms,
                 self.key.file,
                 eids.join(", ")
             ),
         );
+        if !self.skills.is_empty() {
+            let skills: Vec<String> = self.skills.iter().map(skill).collect();
+            push(text, format_args!("skills = [{}]\n", skills.join(", ")));
+        }
         for (key, value) in &self.knobs {
             push(text, format_args!("{key} = {value}\n"));
         }
     }
+}
+
+fn skill((iid, prefix): &(u32, String)) -> String {
+    format!("{{ iid = {iid}, prefix = \"{prefix}\" }}")
 }
 
 impl ServerPlan {
