@@ -81,6 +81,13 @@ codes! {
     BadKeyFile = "C076", "A key file cannot be read.";
     OpenKeyFile = "C077", "A key file is open to every user.";
     BadSecret = "C078", "A key file holds no secret.";
+    UnknownClass = "C080", "A policy names a class that the file does not have.";
+    UnknownPolicyGroup = "C081", "A policy names a group that the file does not have.";
+    VoidPolicy = "C082", "No packet can meet the policy.";
+    LatePolicy = "C083", "An earlier policy takes all that the policy is for.";
+    BadNeed = "C084", "A class's needs cannot be told to the mapping system.";
+    BadSkill = "C085", "A skill's EIDs are those of single agents too.";
+    SkillOutside = "C086", "A site may not register the EIDs of its skill.";
 }
 
 impl fmt::Display for Code {

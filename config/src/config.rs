@@ -1,8 +1,8 @@
 //! The whole file, typed.
 
 use crate::{
-    Dataplane, Gateway, Group, LocalRloc, MapResolver, MapServer, Mapping, MappingSystem, Paths, Port, Role,
-    Site,
+    Class, Context, Dataplane, Gateway, Group, LocalRloc, MapResolver, MapServer, Mapping, MappingSystem,
+    Paths, Policy, Port, Role, Site,
 };
 
 /// One gateway's configuration.
@@ -32,6 +32,12 @@ pub struct Config {
     pub map_resolver: Option<MapResolver>,
     /// `[[site]]`; some exactly for a map-server.
     pub sites: Vec<Site>,
+    /// `[[class]]`.
+    pub classes: Vec<Class>,
+    /// `[[policy]]` in the file's order: the first that a packet meets holds.
+    pub policies: Vec<Policy>,
+    /// `[context]`.
+    pub context: Context,
 }
 
 impl Config {

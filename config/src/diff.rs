@@ -1,5 +1,6 @@
 //! What changes from one configuration to the next, and what that takes.
 
+mod context;
 mod system;
 mod words;
 
@@ -46,6 +47,9 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     changes.mapping_system(old, new);
     changes.servers(old, new);
     changes.sites(old, new);
+    changes.classes(old, new);
+    changes.policies(old, new);
+    changes.context(&old.context, &new.context);
     changes.0
 }
 
@@ -186,8 +190,19 @@ impl Changes {
     }
 
     fn group(&mut self, path: &str, old: &Group, new: &Group) {
-        let Group { iid: _, name, port: _, vlan, gateway, mac, eids, dynamic_eids, proxy_arp, on_negative } =
-            old;
+        let Group {
+            iid: _,
+            name,
+            port: _,
+            vlan,
+            gateway,
+            mac,
+            eids,
+            dynamic_eids,
+            skills,
+            proxy_arp,
+            on_negative,
+        } = old;
         self.value(format!("{path}.name"), Effect::Live, name, &new.name);
         self.value(format!("{path}.vlan"), Effect::Live, vlan, &new.vlan);
         self.value(format!("{path}.mac"), Effect::Live, mac, &new.mac);
@@ -200,6 +215,7 @@ impl Changes {
             None => served.prefix.to_string(),
         });
         self.members(format!("{path}.dynamic_eids"), dynamic_eids, &new.dynamic_eids, Prefix::to_string);
+        self.members(format!("{path}.skills"), skills, &new.skills, Prefix::to_string);
     }
 
     fn mappings(&mut self, old: &Config, new: &Config) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use sterna_wire::Iid;
 use toml::de::DeTable;
 
 use crate::field::{Field, Kind, Need, Section};
@@ -10,8 +11,8 @@ use crate::finding::{At, Located};
 use crate::secret::Secrets;
 use crate::tree::{Listed, Node};
 use crate::{
-    Config, Role, Side, dataplane, gateway, group, key, map_resolver, map_server, mapping, mapping_system,
-    paths, port, rloc, site,
+    Config, Role, Side, class, context, dataplane, gateway, group, key, map_resolver, map_server, mapping,
+    mapping_system, paths, policy, port, rloc, site,
 };
 
 /// The file itself.
@@ -96,14 +97,29 @@ pub(crate) static SECTION: Section = Section {
             meaning: "the sites that may register at a map-server",
             example: "[{ name = \"site-a\", ... }]",
         },
+        Field {
+            key: "class",
+            kind: class::LIST,
+            need: Need::Optional("all packets are of no class"),
+            meaning: "context classes: what packets need of a locator",
+            example: "[{ id = 1, name = \"gpu-fast\", require = { hardware = [\"gpu\"] } }]",
+        },
+        Field {
+            key: "policy",
+            kind: policy::LIST,
+            need: Need::Optional("all packets are of no class"),
+            meaning: "which packets are of which context class; the first that a packet meets holds",
+            example: "[{ dscp = 46, class = \"gpu-fast\" }]",
+        },
+        Field {
+            key: "context",
+            kind: Kind::Table(&context::SECTION),
+            need: Need::Optional("the defaults"),
+            meaning: "how reports of agents are taken and told, and how locators are weighed",
+            example: "{ ttl_s = 90 }",
+        },
     ],
-    reserved: &[
-        ("class", "context classes"),
-        ("policy", "choosing a context class"),
-        ("consent", "trust between agents"),
-        ("metrics", "Prometheus"),
-        ("log", "logging to a file"),
-    ],
+    reserved: &[("consent", "trust between agents"), ("metrics", "Prometheus"), ("log", "logging to a file")],
 };
 
 /// The whole file as far as it could be read.
@@ -119,6 +135,9 @@ pub(crate) struct Draft {
     pub map_server: Option<Located<map_server::Draft>>,
     pub map_resolver: Option<Located<map_resolver::Draft>>,
     pub sites: Listed<site::Draft>,
+    pub classes: Listed<class::Draft>,
+    pub policies: Listed<policy::Draft>,
+    context: context::Draft,
     /// The places of the sections that the file has.
     pub given: BTreeMap<&'static str, At>,
 }
@@ -146,6 +165,9 @@ impl Draft {
                 map_resolver::Draft::read,
             ),
             sites: root.tables("site", &site::SECTION, site::Draft::read),
+            classes: root.tables("class", &class::SECTION, class::Draft::read),
+            policies: root.tables("policy", &policy::SECTION, policy::Draft::read),
+            context: root.table("context", &context::SECTION, context::Draft::read),
             given: root.given(),
         }
     }
@@ -181,6 +203,29 @@ impl Draft {
         self.ports.whole && self.ports.entries.iter().all(|port| port.value.name.is_some())
     }
 
+    /// The group with this name.
+    pub fn group(&self, name: &str) -> Option<&group::Draft> {
+        let mut groups = self.groups.entries.iter().map(|group| &group.value);
+        groups.find(|group| group.name.as_ref().is_some_and(|known| known.value == name))
+    }
+
+    /// The class with this name.
+    pub fn class(&self, name: &str) -> Option<&class::Draft> {
+        let mut classes = self.classes.entries.iter().map(|class| &class.value);
+        classes.find(|class| class.name.as_ref().is_some_and(|known| known.value == name))
+    }
+
+    /// The numbers behind the names of each policy's group and class.
+    fn policy_numbers(&self) -> Vec<(Option<Iid>, Option<u8>)> {
+        let numbers = |policy: &policy::Draft| {
+            let group = policy.group.as_ref().and_then(|group| self.group(group.value.as_deref()?));
+            let class = policy.class.as_ref().and_then(|class| self.class(&class.value));
+            let iid = group.and_then(|group| Some(group.iid.as_ref()?.value));
+            (iid, class.and_then(|class| Some(class.id.as_ref()?.value)))
+        };
+        self.policies.entries.iter().map(|policy| numbers(&policy.value)).collect()
+    }
+
     /// The indices of the ports that may carry locators; nothing when a side is not known.
     pub fn rloc_ports(&self) -> Option<Vec<usize>> {
         let sides: Option<Vec<Side>> =
@@ -211,6 +256,7 @@ impl Draft {
             .iter()
             .map(|group| group.value.port.as_ref().and_then(|port| self.port_index(&port.value)))
             .collect();
+        let policy_numbers = self.policy_numbers();
         let gateway = self.gateway.finish()?;
         let dataplane = self.dataplane.finish()?;
         let workers = dataplane.cores.len();
@@ -238,6 +284,14 @@ impl Draft {
             map_resolver: optional(self.map_resolver, map_resolver::Draft::finish)?
                 .or_else(|| resolves.then(Default::default)),
             sites: all(self.sites.into_values()?.into_iter().map(|site| site.finish(secrets)))?,
+            classes: all(self.classes.into_values()?.into_iter().map(class::Draft::finish))?,
+            policies: all(self
+                .policies
+                .into_values()?
+                .into_iter()
+                .zip(policy_numbers)
+                .map(|(policy, (group, class))| policy.finish(group, class?)))?,
+            context: self.context.finish()?,
         })
     }
 }

@@ -50,6 +50,14 @@ pub(crate) enum Kind {
         words: &'static [&'static str],
         later: &'static [&'static str],
     },
+    /// A number from 0 to 1.
+    Fraction,
+    /// One of these words, or an integer.
+    WordOr {
+        words: &'static [&'static str],
+        min: i64,
+        max: i64,
+    },
     List {
         of: &'static Kind,
         min: usize,
@@ -78,6 +86,10 @@ pub(crate) enum Form {
     File,
     /// 16 octets in hexadecimal digits, not all zero.
     XtrId,
+    /// A kind of hardware, or a name of one's own for some.
+    Hardware,
+    /// A transport port, or the lowest and the highest of a range.
+    Ports,
 }
 
 impl Section {
@@ -94,6 +106,10 @@ impl Kind {
             Kind::Integer { min, max, .. } => format!("an integer from {min} to {max}"),
             Kind::Text(form) => form.in_words().to_owned(),
             Kind::Word { words, .. } => one_of(words),
+            Kind::Fraction => "a number from 0 to 1".to_owned(),
+            Kind::WordOr { words, min, max } => {
+                format!("{}, or an integer from {min} to {max}", one_of(words))
+            }
             Kind::List { of, .. } => match of {
                 Kind::Table(section) => format!("a list of tables, each headed {}", section.name),
                 _ => format!("a list, each entry {}", of.in_words()),
@@ -116,6 +132,8 @@ impl Form {
             Form::Path => "an absolute path in quotes",
             Form::File => "a file's path in quotes",
             Form::XtrId => "32 hexadecimal digits in quotes",
+            Form::Hardware => "a name of hardware in quotes, such as \"gpu\"",
+            Form::Ports => "a port in quotes, or a range such as \"8000-8100\"",
         }
     }
 }

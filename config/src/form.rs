@@ -1,7 +1,9 @@
 //! Texts that mean something: names, addresses, prefixes, MACs.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
+use sterna_wire::lisp::control::acx::{Hardware, Tag};
 use sterna_wire::{AddrError, Family, Mac, Prefix};
 
 use crate::code::Code;
@@ -32,6 +34,8 @@ pub(crate) fn check(form: Form, text: &str) -> Result<(), Misfit> {
         Form::Path => check_path(text),
         Form::File => check_file(text),
         Form::XtrId => xtr_id(text).map(drop),
+        Form::Hardware => check_hardware(text),
+        Form::Ports => ports(text).map(drop),
     }
 }
 
@@ -100,6 +104,38 @@ pub(crate) fn xtr_id(text: &str) -> Result<[u8; 16], Misfit> {
         None => Err(misfit(Code::BadName, "is not 32 hexadecimal digits", help)),
         Some(0) => Err(misfit(Code::BadName, "is all zeros, which means that there is none", help)),
         Some(id) => Ok(id.to_be_bytes()),
+    }
+}
+
+/// A name that is no kind's, and only by a slip: a locator that has the kind would not be found by it.
+fn check_hardware(text: &str) -> Result<(), Misfit> {
+    let kinds = Hardware::NAMES.map(|(name, _)| name);
+    let meant = kinds.into_iter().find(|kind| *kind != text && letters(kind) == letters(text));
+    if let Some(kind) = meant {
+        return Err(misfit(Code::UnknownWord, "is no hardware", format!("did you mean \"{kind}\"?")));
+    }
+    let help = "use 1 to 63 of `a` to `z`, digits, `-`, `_` and `.`";
+    Tag::new(text).map(drop).ok_or_else(|| misfit(Code::BadName, "is no name of hardware", help))
+}
+
+/// What is left of a word when its case, its hyphens, its plural and the order of its letters do not count.
+fn letters(word: &str) -> Vec<char> {
+    let word = word.to_lowercase();
+    let mut letters: Vec<char> = word.strip_suffix('s').unwrap_or(&word).chars().collect();
+    letters.retain(|letter| letter.is_alphanumeric());
+    letters.sort_unstable();
+    letters
+}
+
+/// The lowest and the highest port.
+pub(crate) fn ports(text: &str) -> Result<RangeInclusive<u16>, Misfit> {
+    let help = "write a port from 0 to 65535 as in \"443\", or a range as in \"8000-8100\"";
+    let (low, high) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|digit| digit.is_ascii_digit()));
+    match (port(low), port(high)) {
+        (Some(low), Some(high)) if low <= high => Ok(low..=high),
+        (Some(_), Some(_)) => Err(misfit(Code::OutOfRange, "ends before it begins", "turn the two around")),
+        _ => Err(misfit(Code::OutOfRange, "is no port and no range of ports", help)),
     }
 }
 

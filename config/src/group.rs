@@ -29,6 +29,8 @@ pub struct Group {
     pub eids: Vec<Served>,
     /// The ranges in which agents may come and go (dynamic EIDs); each agent is registered as a host.
     pub dynamic_eids: Vec<Prefix>,
+    /// EIDs that one agent at each site may have at a time (skills).
+    pub skills: Vec<Prefix>,
     /// Whether ARP and ND for the group's EIDs that are elsewhere are answered here.
     pub proxy_arp: bool,
     /// What a negative mapping means for the group's packets.
@@ -81,7 +83,7 @@ impl Group {
 const MAX_GROUPS: usize = 4096;
 /// The most prefixes that a group may serve here.
 const MAX_SERVED: usize = 65_536;
-/// The most ranges of a group in which agents may come and go.
+/// The most ranges of a group in which agents may come and go, and the most prefixes of its skills.
 const MAX_DYNAMIC: usize = 256;
 
 pub(crate) static SECTION: Section = Section {
@@ -137,7 +139,7 @@ pub(crate) static SECTION: Section = Section {
         Field {
             key: "eids",
             kind: Kind::List { of: &Kind::PrefixOr(&SERVED), min: 1, max: MAX_SERVED },
-            need: Need::Optional("none, if there are `dynamic_eids`"),
+            need: Need::Optional("none, if there are `dynamic_eids` or `skills`"),
             meaning: "the EID-prefixes served here",
             example: "[\"10.1.0.0/24\"]",
         },
@@ -147,6 +149,13 @@ pub(crate) static SECTION: Section = Section {
             need: Need::Optional("none"),
             meaning: "the ranges in which agents may come and go",
             example: "[\"10.1.0.0/16\"]",
+        },
+        Field {
+            key: "skills",
+            kind: Kind::List { of: &Kind::Text(Form::Prefix), min: 1, max: MAX_DYNAMIC },
+            need: Need::Optional("none"),
+            meaning: "EIDs that one agent at each site may have at a time",
+            example: "[\"10.1.200.0/28\"]",
         },
         Field {
             key: "proxy_arp",
@@ -208,6 +217,7 @@ pub(crate) struct Draft {
     pub mac: Option<Located<Option<Mac>>>,
     pub eids: Listed<ServedDraft>,
     pub dynamic_eids: Listed<Prefix>,
+    pub skills: Listed<Prefix>,
     pub proxy_arp: Option<Located<bool>>,
     pub on_negative: Option<Located<OnNegative>>,
 }
@@ -229,6 +239,7 @@ impl Draft {
             mac: node.get("mac").optional(),
             eids: node.list("eids", ServedDraft::read),
             dynamic_eids: node.values("dynamic_eids"),
+            skills: node.values("skills"),
             proxy_arp: node.get("proxy_arp").or(true),
             on_negative: node.get("on_negative").or(OnNegative::Drop),
         }
@@ -245,6 +256,7 @@ impl Draft {
             mac: self.mac?.value.unwrap_or_else(|| Group::default_mac(iid)),
             eids: self.eids.into_values()?.into_iter().map(ServedDraft::finish).collect(),
             dynamic_eids: self.dynamic_eids.into_values()?,
+            skills: self.skills.into_values()?,
             proxy_arp: self.proxy_arp?.value,
             on_negative: self.on_negative?.value,
         })

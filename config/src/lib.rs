@@ -12,7 +12,7 @@
 //!
 //! - [`load`] and [`parse`] give a [`Validated`], which reads like a [`Config`], or a [`Report`].
 //! - Each section of the file is one module (`gateway`, `dataplane`, `paths`, `port`, `rloc`, `group`, `mapping`,
-//!   `mapping_system`, `map_server`, `map_resolver`, `site`).
+//!   `mapping_system`, `map_server`, `map_resolver`, `site`, `class`, `policy`, `context`).
 //!   It holds the typed section, the table of its fields, and its draft: the section as far as it could be read.
 //! - Secrets stand in files of their own, which the file names; [`Secret`] keeps them out of every output.
 //! - The tables of fields are the one source for the first pass, the help texts and `schema.json`.
@@ -24,8 +24,10 @@
 //! To add a field: the typed struct, its `Field`, its draft, `default.toml`, `diff`, and a bad file.
 #![forbid(unsafe_code)]
 
+mod class;
 mod code;
 mod config;
+mod context;
 mod dataplane;
 mod diff;
 mod draft;
@@ -45,6 +47,7 @@ mod mapping;
 mod mapping_system;
 mod overhead;
 mod paths;
+mod policy;
 mod port;
 mod report;
 mod rloc;
@@ -57,8 +60,10 @@ mod suggest;
 mod syntax;
 mod tree;
 
+pub use class::Class;
 pub use code::Code;
 pub use config::Config;
+pub use context::Context;
 pub use dataplane::{Dataplane, DscpDecap, Polling};
 pub use diff::{Change, Effect, diff, refusal};
 pub use finding::{Finding, See};
@@ -72,9 +77,10 @@ pub use mapping::{Mapping, Rloc};
 pub use mapping_system::{MapServerPeer, MappingSystem};
 pub use overhead::{least_underlay_mtu, overhead};
 pub use paths::Paths;
+pub use policy::Policy;
 pub use port::{Port, Side};
 pub use report::{Look, Report};
 pub use rloc::LocalRloc;
 pub use schema::schema;
 pub use secret::Secret;
-pub use site::{ProxyReply, Site, SiteEid, SiteRloc, StaticRegistration};
+pub use site::{ProxyReply, Site, SiteEid, SiteRloc, SiteSkill, StaticRegistration};

@@ -3,18 +3,21 @@
 //! Each rule looks at a [`Draft`] and reports what it sees.
 //! A rule that needs a value which was already found bad says nothing, so that one mistake gives one finding.
 
+mod classes;
 mod dynamic;
 mod groups;
 mod locators;
 mod mappings;
 mod own;
 mod paths;
+mod policies;
 mod ports;
 mod roles;
 mod servers;
 mod shares;
 mod sites;
 mod sizes;
+mod skills;
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -39,6 +42,9 @@ pub(crate) fn check(draft: &Draft, found: &Findings) {
         dynamic::check(draft, found);
         mappings::check(draft, found);
         sizes::check(draft, found);
+        skills::check(draft, found);
+        classes::check(draft, found);
+        policies::check(draft, found);
     }
     paths::check(draft, found);
 }

@@ -48,6 +48,10 @@ fn kind(kind: &Kind) -> Value {
         Kind::Integer { min, max, .. } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Text(form) => text(*form),
         Kind::Word { words, .. } => json!({ "enum": words }),
+        Kind::Fraction => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
+        Kind::WordOr { words, min, max } => json!({
+            "anyOf": [{ "enum": words }, { "type": "integer", "minimum": min, "maximum": max }]
+        }),
         Kind::List { of, min, max } => {
             json!({ "type": "array", "items": self::kind(of), "minItems": min, "maxItems": max })
         }

@@ -77,6 +77,15 @@ pub(crate) fn check_value(
         (Kind::Word { words, later }, DeValue::String(text)) => {
             check_word(field, (words, later), text, at, found);
         }
+        (Kind::Fraction, DeValue::Integer(_) | DeValue::Float(_)) => {
+            check_fraction(field, value.get_ref(), at, found);
+        }
+        (Kind::WordOr { words, .. }, DeValue::String(text)) => {
+            check_word(field, (words, &[]), text, at, found)
+        }
+        (Kind::WordOr { min, max, .. }, DeValue::Integer(integer)) => {
+            check_range(field, integer, (*min, *max, ""), at, found);
+        }
         (Kind::List { of, min, max }, DeValue::Array(list)) => {
             check_list(field, of, (*min, *max), list, at, found);
         }
@@ -133,6 +142,30 @@ fn check_range(
         why.to_owned()
     };
     found.push(Code::OutOfRange, at, text, help);
+}
+
+fn check_fraction(field: &Field, value: &DeValue<'_>, at: &At, found: &Findings) {
+    if permille(value).is_some() {
+        return;
+    }
+    let number = match value {
+        DeValue::Integer(integer) => integer.as_str(),
+        DeValue::Float(float) => float.as_str(),
+        _ => "another value",
+    };
+    let text = format!("`{}` must be from 0 to 1, not {number}", last(at));
+    let help = format!("1 is all of it: write for instance `{} = {}`", field.key, field.example);
+    found.push(Code::OutOfRange, at, text, help);
+}
+
+/// The thousandths of a number from 0 to 1, rounded; none outside.
+pub(crate) fn permille(value: &DeValue<'_>) -> Option<u16> {
+    let share: f64 = match value {
+        DeValue::Integer(integer) => i32::try_from(number(integer)?).ok()?.into(),
+        DeValue::Float(float) => float.as_str().parse().ok()?,
+        _ => return None,
+    };
+    (0.0..=1.0).contains(&share).then(|| (share * 1000.0).round() as u16)
 }
 
 /// The value of an integer; none outside 64 bits.

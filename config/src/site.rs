@@ -34,6 +34,8 @@ pub struct Site {
     pub rlocs: Vec<IpAddr>,
     /// What is registered here on its behalf.
     pub statics: Vec<StaticRegistration>,
+    /// EIDs that an agent of it may have at the same time as one of each other site that lists them too.
+    pub skills: Vec<SiteSkill>,
 }
 
 /// A prefix that a site may register.
@@ -45,6 +47,15 @@ pub struct SiteEid {
     pub prefix: Prefix,
     /// Whether it may register any part of the prefix too.
     pub more_specifics: bool,
+}
+
+/// EIDs that agents of several sites may have at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteSkill {
+    /// The group.
+    pub iid: Iid,
+    /// The prefix.
+    pub prefix: Prefix,
 }
 
 /// Who answers Map-Requests for a site's EIDs.
@@ -98,6 +109,7 @@ pub(crate) struct Draft {
     allow_merge: Option<Located<bool>>,
     pub rlocs: Listed<IpAddr>,
     pub statics: Listed<StaticDraft>,
+    pub skills: Listed<SkillDraft>,
 }
 
 /// One of a site's `eids` as far as it could be read.
@@ -105,6 +117,12 @@ pub(crate) struct EidDraft {
     pub iid: Option<Located<Iid>>,
     pub prefix: Option<Located<Prefix>>,
     pub more_specifics: Option<Located<bool>>,
+}
+
+/// One of `skills` as far as it could be read.
+pub(crate) struct SkillDraft {
+    pub iid: Option<Located<Iid>>,
+    pub prefix: Option<Located<Prefix>>,
 }
 
 /// One of `static` as far as it could be read.
@@ -132,12 +150,14 @@ impl Draft {
             allow_merge: node.get("allow_merge").or(true),
             rlocs: node.values("rlocs"),
             statics: node.tables("static", &fields::STATIC, StaticDraft::read),
+            skills: node.tables("skills", &fields::SKILL, SkillDraft::read),
         }
     }
 
     pub fn finish(self, secrets: &Secrets) -> Option<Site> {
         let keys = self.keys.into_values()?.into_iter().map(|key| key.finish(secrets));
         let eids = self.eids.into_values()?.into_iter().map(EidDraft::finish);
+        let skills = self.skills.into_values()?.into_iter().map(SkillDraft::finish);
         let statics = self.statics.into_values()?.into_iter().map(StaticDraft::finish);
         Some(Site {
             name: self.name?.value,
@@ -148,6 +168,7 @@ impl Draft {
             allow_merge: self.allow_merge?.value,
             rlocs: self.rlocs.into_values()?,
             statics: statics.collect::<Option<_>>()?,
+            skills: skills.collect::<Option<_>>()?,
         })
     }
 }
@@ -167,6 +188,16 @@ impl EidDraft {
             prefix: self.prefix?.value,
             more_specifics: self.more_specifics?.value,
         })
+    }
+}
+
+impl SkillDraft {
+    fn read(node: &Node<'_, '_>) -> SkillDraft {
+        SkillDraft { iid: node.get("iid").required(), prefix: node.get("prefix").required() }
+    }
+
+    fn finish(self) -> Option<SiteSkill> {
+        Some(SiteSkill { iid: self.iid?.value, prefix: self.prefix?.value })
     }
 }
 

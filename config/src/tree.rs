@@ -216,6 +216,16 @@ texts! {
     [u8; 16] = |text| form::xtr_id(text).ok();
 }
 
+/// Thousandths of a number from 0 to 1.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Permille(pub u16);
+
+impl FromToml for Permille {
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        shape::permille(value).map(Permille)
+    }
+}
+
 impl FromToml for bool {
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
         value.as_bool()

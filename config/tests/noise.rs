@@ -11,12 +11,14 @@ use proptest::prelude::*;
 use sterna_config::{Code, Look, parse_in};
 use tempfile::TempDir;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 7] = [
     include_str!("../default.toml"),
     include_str!("../examples/two-sites-a.toml"),
     include_str!("bad/everything_wrong.toml"),
     include_str!("../examples/map-server.toml"),
     include_str!("../examples/mapping-system-a.toml"),
+    include_str!("bad/classes.toml"),
+    include_str!("bad/policies.toml"),
 ];
 
 /// A folder with the key files that the files name.

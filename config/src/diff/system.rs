@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Changes, Effect};
-use crate::{Config, Forward, Key, MapServer, MapServerPeer, MappingSystem, Site, SiteEid};
+use crate::{Config, Forward, Key, MapServer, MapServerPeer, MappingSystem, Site, SiteEid, SiteSkill};
 
 impl Changes {
     pub(super) fn mapping_system(&mut self, old: &Config, new: &Config) {
@@ -181,13 +181,16 @@ impl Changes {
     }
 
     fn site(&mut self, path: &str, old: &Site, new: &Site) {
-        let Site { name: _, keys, eids, proxy_reply, legacy_nonce, allow_merge, rlocs, statics } = old;
+        let Site { name: _, keys, eids, proxy_reply, legacy_nonce, allow_merge, rlocs, statics, skills } =
+            old;
         self.keys(&format!("{path}.keys"), keys, &new.keys);
         self.members(format!("{path}.eids"), eids, &new.eids, scope);
         self.value(format!("{path}.proxy_reply"), Effect::Live, proxy_reply, &new.proxy_reply);
         self.value(format!("{path}.legacy_nonce"), Effect::Live, legacy_nonce, &new.legacy_nonce);
         self.value(format!("{path}.allow_merge"), Effect::Live, allow_merge, &new.allow_merge);
         self.members(format!("{path}.rlocs"), rlocs, &new.rlocs, IpAddr::to_string);
+        let skill = |skill: &SiteSkill| format!("{} in {}", skill.prefix, skill.iid);
+        self.members(format!("{path}.skills"), skills, &new.skills, skill);
         self.entries(
             &format!("{path}.static"),
             (statics, &new.statics),

@@ -23,7 +23,7 @@ pub(super) fn check(draft: &Draft, found: &Findings) {
 fn check_serves(group: &Located<group::Draft>, found: &Findings) {
     let (eids, ranges) = (&group.value.eids, &group.value.dynamic_eids);
     let given = |list: &crate::finding::At| list.span != group.at.span;
-    if given(&eids.at) || given(&ranges.at) {
+    if given(&eids.at) || given(&ranges.at) || given(&group.value.skills.at) {
         return;
     }
     let help =

@@ -8,7 +8,7 @@ use crate::finding::{At, Findings};
 use crate::rules::refuse_twins;
 
 /// Each section that is for some roles only.
-const SECTIONS: [(&str, &[Role]); 8] = [
+const SECTIONS: [(&str, &[Role]); 10] = [
     ("dataplane", &[Role::Xtr]),
     ("port", &[Role::Xtr]),
     ("group", &[Role::Xtr]),
@@ -17,6 +17,8 @@ const SECTIONS: [(&str, &[Role]); 8] = [
     ("map_server", &[Role::MapServer, Role::MapResolver]),
     ("map_resolver", &[Role::MapResolver]),
     ("site", &[Role::MapServer]),
+    ("class", &[Role::Xtr]),
+    ("policy", &[Role::Xtr]),
 ];
 
 pub(super) fn check(draft: &Draft, found: &Findings) {

@@ -27,6 +27,7 @@ pub(super) fn check(draft: &Draft, found: &Findings) {
             check_scope(&eid.value, found);
             taken.claim(Claim::of_scope(index, &eid.value), &mut own, found);
         }
+        check_skills(&site.value, found);
         let mut own = HashMap::new();
         for registration in &site.value.statics.entries {
             check_static(&registration.value, found);
@@ -143,6 +144,35 @@ fn check_scope(eid: &EidDraft, found: &Findings) {
         let help =
             "add `more_specifics = true` to let the site register any part of it, or name a longer prefix";
         found.push(Code::BadEid, &prefix.at, text, help);
+    }
+}
+
+/// A skill's instances are hosts, which the site must be allowed to register.
+fn check_skills(site: &site::Draft, found: &Findings) {
+    let eids = || site.eids.entries.iter().map(|eid| &eid.value);
+    let known = eids().all(|eid| eid.iid.is_some() && eid.prefix.is_some() && eid.more_specifics.is_some());
+    if !site.eids.whole || !known {
+        return;
+    }
+    let allows = |eid: &EidDraft, iid: Iid, skill: Prefix| {
+        let of = eid.iid.as_ref().is_some_and(|of| of.value == iid);
+        let more = eid.more_specifics.as_ref().is_some_and(|more| more.value);
+        let host = skill.len() == skill.family().bits();
+        let prefix = eid.prefix.as_ref().map(|prefix| prefix.value);
+        of && prefix.is_some_and(|prefix| if more { prefix.covers(&skill) } else { host && prefix == skill })
+    };
+    let mut seen = HashMap::new();
+    for skill in &site.skills.entries {
+        let (Some(iid), Some(prefix)) = (&skill.value.iid, &skill.value.prefix) else { continue };
+        let (iid, at, prefix) = (iid.value, &prefix.at, prefix.value);
+        if let Some(first) = seen.insert((iid, prefix), at) {
+            let text = format!("{prefix} of instance-ID {iid} is given twice");
+            found.push_with(Code::GivenTwice, at, text, "leave one out", (first, "first here"));
+        } else if !eids().any(|eid| allows(eid, iid, prefix)) {
+            let text = format!("the site may not register agents in {prefix} of instance-ID {iid}");
+            let help = "add an entry of `eids` that covers it, with `more_specifics = true`";
+            found.push(Code::SkillOutside, at, text, help);
+        }
     }
 }
 

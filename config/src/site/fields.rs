@@ -73,6 +73,13 @@ pub(crate) static SECTION: Section = Section {
             meaning: "what is registered here on its behalf",
             example: "[{ iid = 100, eid = \"10.9.0.0/24\", rlocs = [{ address = \"192.0.2.9\" }] }]",
         },
+        Field {
+            key: "skills",
+            kind: Kind::List { of: &Kind::Table(&SKILL), min: 1, max: MAX_EIDS },
+            need: Need::Optional("none"),
+            meaning: "EIDs that an agent of it may have while agents of other sites have them",
+            example: "[{ iid = 100, prefix = \"10.1.200.0/28\" }]",
+        },
     ],
     reserved: &[("attributes", "context"), ("max_sec_level", "context")],
 };
@@ -103,6 +110,28 @@ pub(super) static EID: Section = Section {
             need: Need::Default("false"),
             meaning: "whether it may register any part of the prefix too",
             example: "true",
+        },
+    ],
+    reserved: &[],
+};
+
+pub(super) static SKILL: Section = Section {
+    name: "an entry of `skills`",
+    meaning: "EIDs that agents of several sites may have at a time",
+    fields: &[
+        Field {
+            key: "iid",
+            kind: IID_KIND,
+            need: Need::Required,
+            meaning: "the instance-ID",
+            example: "100",
+        },
+        Field {
+            key: "prefix",
+            kind: Kind::Text(Form::Prefix),
+            need: Need::Required,
+            meaning: "the prefix",
+            example: "\"10.1.200.0/28\"",
         },
     ],
     reserved: &[],

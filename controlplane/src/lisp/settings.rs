@@ -8,6 +8,7 @@ use sterna_config::{Config, Group, Key, KeyAlgorithm, MappingSystem};
 use sterna_wire::lisp::control::auth;
 use sterna_wire::{Iid, Prefix};
 
+use crate::context::{Class, Ranking};
 use crate::etr::{self, EtrSettings};
 use crate::itr::{self, GroupRanges, ItrSettings, MapServerKeys, Rate};
 use crate::outbox::Locator;
@@ -33,8 +34,24 @@ pub(super) fn itr(config: &Config, system: &MappingSystem) -> ItrSettings {
         },
         limits: itr::Limits { request, probe, entries: learned_max(config), ..itr::Limits::default() },
         no_subscriptions: !system.subscribe,
-        ..ItrSettings::default()
+        classes: config.classes.iter().map(class).collect(),
+        ranking: ranking(config),
+        skills: skills(config),
     }
+}
+
+fn class(class: &sterna_config::Class) -> Class {
+    Class { id: class.id, constraints: class.constraints.clone(), require_context: class.require_context }
+}
+
+fn ranking(config: &Config) -> Ranking {
+    Ranking { topology_weight: config.context.topology_weight, spread: config.context.spread }
+}
+
+/// The EIDs that one agent at each site may have.
+fn skills(config: &Config) -> Vec<(Iid, Prefix)> {
+    let of = |group: &Group| -> Vec<_> { group.skills.iter().map(|prefix| (group.iid, *prefix)).collect() };
+    config.groups.iter().flat_map(of).collect()
 }
 
 /// The dataplane's table also holds what is configured and the agents of this site: the map-cache leaves an eighth.
@@ -91,6 +108,8 @@ pub(super) fn etr(config: &Config, system: &MappingSystem, up: &[(IpAddr, bool)]
             freeze_moves: usize::try_from(system.moves_max).unwrap_or(usize::MAX),
             ..etr::Limits::default()
         },
+        skills: skills(config),
+        ranking: ranking(config),
         ..EtrSettings::new()
     }
 }
@@ -124,6 +143,7 @@ pub(super) fn server(config: &Config) -> Option<ServerSettings> {
         request_rate_per_source: limits.request_rate_per_source,
         moves_max: limits.moves_max,
         moves_within: Duration::from_secs(limits.moves_within_s.into()),
+        ranking: ranking(config),
         ..ServerSettings::default()
     })
 }
@@ -155,6 +175,7 @@ fn site(site: &sterna_config::Site) -> SiteSettings {
         allow_merge: site.allow_merge,
         rlocs: site.rlocs.clone(),
         statics: site.statics.iter().map(fixed).collect(),
+        skills: site.skills.iter().map(|skill| (skill.iid, skill.prefix)).collect(),
         ..SiteSettings::named(&site.name)
     }
 }
