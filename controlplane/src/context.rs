@@ -5,13 +5,20 @@
 //!
 //! - `need`: whether a locator meets a constraint;
 //! - `score`: how fit it is;
-//! - `rank`: the priorities that follow for a whole list.
+//! - `rank`: the priorities that follow for a whole list;
+//! - `answer`: the records and the block that tell them to somebody who asked a `question`.
 
+mod answer;
 mod need;
+mod question;
 mod rank;
 mod score;
 
+pub use answer::{
+    Answered, Known, MAX_FILTERED, MAX_MESSAGE, MAX_UNFILTERED, Manner, answer, answer_within, record_len,
+};
 pub use need::{Met, is_usable, meets, passes};
+pub use question::Question;
 pub use rank::{Candidate, Ranked, Ranking, rank};
 pub use score::{PathTerm, Terms, score};
 
