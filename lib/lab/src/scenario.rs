@@ -19,6 +19,7 @@ mod bulk;
 mod context;
 mod control_plane_kill;
 mod fail_closed;
+mod gpu;
 mod hijack;
 mod isolation;
 mod legacy;
@@ -91,8 +92,8 @@ pub const ALL: [Entry; 20] = [
         about: "everything that `sterna demo` shows, in one lab whose sites find each other through a Map-Server",
         without: "the Map-Server at site A",
         topology: Topology::ROAMING,
-        adjust: ping_matrix::adjust_mapped,
-        server: moving::server,
+        adjust: gpu::adjust,
+        server: gpu::server,
         steps: &[
             ("sites find each other through the Map-Server: ping over v4 and v6", ping_matrix::run_mapped),
             TCP,
@@ -101,6 +102,7 @@ pub const ALL: [Entry; 20] = [
             KILL,
             ("a site prefers its other locator", locator_change::run),
             ("an agent moves during a transfer", moving::once),
+            ("a request for a GPU goes to a GPU", gpu::run),
         ],
     },
     Entry {

@@ -16,7 +16,9 @@ use crate::traffic::responder::Responder;
 
 use super::agents::{STATIC_PREFIXES, greet, wait_registered};
 use super::run::no_gateway;
-use super::skills::{allow, allow_all, change, describe, flows, host, offer, one_locator, wait_new_flows};
+use super::skills::{
+    USER, allow, allow_all, change, describe, flows, host, offer, one_locator, wait_new_flows,
+};
 use super::{Outcome, Run};
 
 /// Flows of each class.
@@ -124,7 +126,7 @@ pub(super) fn by_class(run: &mut Run<'_>) -> Result<Outcome> {
 /// A better place attracts new flows only; one that fails loses all of them at once.
 pub(super) fn pinned(run: &mut Run<'_>) -> Result<Outcome> {
     let _offers = offers(run)?;
-    let (a, [c, d]) = (Host::new(Site::A, 1), [Site::C, Site::D].map(|site| host(site).tag()));
+    let (a, [c, d]) = (USER, [Site::C, Site::D].map(|site| host(site).tag()));
     wait_new_flows(run, a, 0, Some(Site::C))?;
     let mut open = flows(run, a, 0, FLOWS)?;
     let first = count(run, &mut open)?;
@@ -166,7 +168,7 @@ fn count(run: &mut Run<'_>, open: &mut Census) -> Result<Round> {
 /// Without the only GPU the class that needs one gets nothing, and others go on.
 pub(super) fn no_match(run: &mut Run<'_>) -> Result<Outcome> {
     let _offers = offers(run)?;
-    let a = Host::new(Site::A, 1);
+    let a = USER;
     wait_new_flows(run, a, 10, Some(Site::B))?;
     change(run, Site::B, r#"{"state":"failed"}"#)?;
     wait_new_flows(run, a, 10, None)?;

@@ -19,7 +19,7 @@ use crate::witness::sight::Control;
 use super::agents::{STATIC_PREFIXES, greet, wait_registered};
 use super::run::no_gateway;
 use super::skills::{
-    allow, allow_all, change, describe, eid, flows, host, offer, one_locator, wait_new_flows,
+    USER, allow, allow_all, change, describe, eid, flows, host, offer, one_locator, wait_new_flows,
 };
 use super::{Outcome, Run};
 
@@ -115,7 +115,7 @@ pub(super) fn pinned(run: &mut Run<'_>) -> Result<Outcome> {
     let hosts = [Host::new(Site::A, 1), Host::new(Site::A, 2), Host::new(Site::B, 2), Host::new(Site::C, 2)];
     run.count(&greet(&run.lab, &hosts)?);
     let _offers = offers(run)?;
-    let (a, [b, c]) = (host(Site::A), [Site::B, Site::C].map(|site| host(site).tag()));
+    let (a, [b, c]) = (USER, [Site::B, Site::C].map(|site| host(site).tag()));
     wait_new_flows(run, a, 0, Some(Site::B))?;
     let mut open = flows(run, a, 0, PINNED)?;
     let before = open.round()?;
@@ -142,10 +142,10 @@ pub(super) fn pinned(run: &mut Run<'_>) -> Result<Outcome> {
 pub(super) fn failed(run: &mut Run<'_>) -> Result<Outcome> {
     let trials = TRIALS[usize::from(run.short)];
     let offers = offers(run)?;
-    wait_new_flows(run, host(Site::A), 0, Some(Site::B))?;
+    wait_new_flows(run, USER, 0, Some(Site::B))?;
     let others = Others::start(run)?;
     let plan = NewcomersPlan {
-        source: host(Site::A).eid(Family::V4, Family::V4),
+        source: USER.eid(Family::V4, Family::V4),
         target: eid(),
         group: GROUPS[0],
         rate: RATE,
@@ -154,7 +154,7 @@ pub(super) fn failed(run: &mut Run<'_>) -> Result<Outcome> {
         first: 21_000,
     };
     let sites = [run.lab.host(host(Site::B)), run.lab.host(host(Site::C))];
-    let newcomers = Newcomers::start(&run.lab.host(host(Site::A)), &sites, plan)?;
+    let newcomers = Newcomers::start(&run.lab.host(USER), &sites, plan)?;
     let outcome = (0..trials).map(|_| trial(run, &newcomers)).collect::<Result<Vec<u64>>>();
     // Whatever became of the trials: nothing may go on sending.
     let (new, others) = (newcomers.stop()?, others.stop()?);
@@ -237,7 +237,7 @@ fn quantiles(reactions: &[u64]) -> Result<Vec<(&'static str, u64)>> {
 pub(super) fn swings(run: &mut Run<'_>) -> Result<Outcome> {
     let _offers = offers(run)?;
     change(run, Site::B, r#"{"load":0.40}"#)?;
-    wait_new_flows(run, host(Site::A), 0, Some(Site::B))?;
+    wait_new_flows(run, USER, 0, Some(Site::B))?;
     // What is on its way about the last change has arrived then.
     interrupt::sleep(Duration::from_secs(1))?;
     let before = messages(run)?;

@@ -25,9 +25,15 @@ const SAMPLE: usize = 12;
 /// Questions per second of a census.
 const RATE: u32 = 2000;
 
-/// The first host of each site offers or uses the skill.
+/// Who uses the skill.
+pub(super) const USER: Host = Host::new(Site::A, 1);
+
+/// Who offers it at a site: not its user.
 pub(super) const fn host(site: Site) -> Host {
-    Host::new(site, 1)
+    match site {
+        Site::A => Host::new(site, 2),
+        Site::B | Site::C | Site::D => Host::new(site, 1),
+    }
 }
 
 /// The skill.
