@@ -144,6 +144,10 @@ scenarios! {
     hijack, hijack_control: "hijack";
     restart, restart_control: "restart";
     scale, scale_control: "scale";
+    context, context_control: "context";
+    reaction, reaction_control: "reaction";
+    legacy, legacy_control: "legacy";
+    storm, storm_control: "storm";
 }
 
 #[test]

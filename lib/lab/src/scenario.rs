@@ -33,6 +33,7 @@ mod restart;
 mod run;
 mod scale;
 mod skills;
+mod storm;
 mod tcp;
 mod udp;
 mod vlan;
@@ -86,7 +87,7 @@ const LEGACY: Topology = Topology { sites: &Site::ALL, ..ATTACKED };
 const SERVER_ALONE: Topology = Topology { sites: &[], ..ATTACKED };
 
 /// Every scenario, in the order of `sterna lab list`.
-pub const ALL: [Entry; 20] = [
+pub const ALL: [Entry; 21] = [
     Entry {
         name: "demo",
         about: "everything that `sterna demo` shows, in one lab whose sites find each other through a Map-Server",
@@ -308,6 +309,16 @@ pub const ALL: [Entry; 20] = [
             ("an ETR without context", legacy::etr),
             ("a Map-Server without context", legacy::map_server),
         ],
+    },
+    Entry {
+        name: "storm",
+        about: "10,000 agents report 10,000 times a second in all: what reaches the mapping system stays within its bound, and \
+                forwarding does not notice",
+        without: "the bounds of what the mapping system is told",
+        topology: Topology::MAPPED,
+        adjust: storm::adjust,
+        server: storm::server,
+        steps: &[("ten thousand agents report", storm::run)],
     },
 ];
 
