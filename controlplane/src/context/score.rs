@@ -22,7 +22,8 @@ impl PathTerm {
     /// Microseconds that cost one point.
     const STEP_US: u32 = 100;
 
-    fn points(self) -> i32 {
+    /// What it costs, 0 or less.
+    pub fn points(self) -> i32 {
         let rtt = (self.rtt_us / Self::STEP_US).min(Self::MOST);
         -(rtt as i32) - i32::from(self.loss_permille)
     }

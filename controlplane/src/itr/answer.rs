@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use sterna_wire::lisp::control::acx::Acx;
 use sterna_wire::lisp::control::{Act, EidRecord};
 use sterna_wire::{Iid, Prefix};
 
 use super::EidPrefix;
 use super::counters::{Counter, Counters};
 use super::locators::{self, Usable};
+use super::question::{Hash, Question};
+use super::said::{self, Chosen, Said};
 use super::settings::{GroupRanges, ItrSettings, Timers};
 use crate::outbox::Locator;
 
@@ -21,6 +24,8 @@ pub enum Says {
     Locators(Vec<Locator>, Duration),
     /// Nobody is there, for so long.
     Negative(Act, Duration),
+    /// Somebody is there, but will not do for what was asked, for so long.
+    Nobody(Duration),
     /// There is no such mapping any more.
     Gone,
     /// It is at this gateway.
@@ -38,6 +43,19 @@ pub struct Answer {
     pub prefix: Prefix,
     /// What it says.
     pub says: Says,
+    /// How its locators were chosen.
+    pub chosen: Chosen,
+    /// What is said of them, in their order; nothing where context plays no part.
+    pub about: Vec<Said>,
+}
+
+/// What came with the records of a message.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// Its context block.
+    pub block: Option<&'a Acx>,
+    /// What the question that it answers needed.
+    pub asked: Option<Hash>,
 }
 
 /// The answer to a question, judged.
@@ -53,27 +71,31 @@ pub struct Answers {
 /// Judges the records of a Map-Reply to the question about `asked`; the reason why it is refused.
 pub fn of_reply(
     records: &[EidRecord],
-    asked: EidPrefix,
+    block: Option<&Acx>,
+    asked: Question,
     settings: &ItrSettings,
     group: &GroupRanges,
     counters: &mut Counters,
 ) -> Result<Answers, Counter> {
+    let beside = Beside { block, asked: asked.needs };
+    let asked = asked.key;
     let mut judged = Vec::new();
-    for record in within(records, settings, counters) {
+    for (index, record) in within(records, settings, counters).iter().enumerate() {
         let (iid, prefix) = record.prefix().ok_or(Counter::ReplyNotIp)?;
         if iid != asked.0 {
             return Err(Counter::ReplyForeignGroup);
         }
-        judged.push((prefix, record));
+        judged.push((prefix, index, record));
     }
-    let covering = judged.iter().map(|(prefix, _)| *prefix).filter(|prefix| prefix.covers(&asked.1));
+    let covering = judged.iter().map(|(prefix, ..)| *prefix).filter(|prefix| prefix.covers(&asked.1));
     let covering = covering.max_by_key(Prefix::len);
     let outer = covering.unwrap_or(asked.1);
-    if covering.is_none() && (asked.1.is_host() || !judged.iter().any(|(prefix, _)| asked.1.covers(prefix))) {
+    if covering.is_none() && (asked.1.is_host() || !judged.iter().any(|(prefix, ..)| asked.1.covers(prefix)))
+    {
         return Err(Counter::ReplyNotCovering);
     }
     let mut answers = Vec::new();
-    for (prefix, record) in judged {
+    for (prefix, index, record) in judged {
         if !outer.covers(&prefix) {
             counters.bump(Counter::RecordOutside);
         } else if let Some(refused) = overclaims(prefix, record, settings, group) {
@@ -82,7 +104,7 @@ pub fn of_reply(
             }
             counters.bump(refused);
         } else {
-            answers.push(Answer { prefix, says: says(record, settings, counters) });
+            answers.push(answer((asked.0, prefix), (index, record), beside, settings, counters));
         }
     }
     answers.sort_by_key(|answer| answer.says == Says::Gone);
@@ -93,12 +115,13 @@ pub fn of_reply(
 /// What goes comes last.
 pub fn of_notify(
     records: &[EidRecord],
+    beside: Beside<'_>,
     ours: impl Fn(EidPrefix) -> bool,
     settings: &ItrSettings,
     counters: &mut Counters,
 ) -> Vec<(Iid, Answer)> {
     let mut answers = Vec::new();
-    for record in within(records, settings, counters) {
+    for (index, record) in within(records, settings, counters).iter().enumerate() {
         let named = record.prefix().filter(|key| ours(*key));
         let Some((iid, prefix)) = named else {
             counters.bump(Counter::NotifyUnrelated);
@@ -110,7 +133,10 @@ pub fn of_notify(
         };
         match overclaims(prefix, record, settings, group) {
             Some(refused) => counters.bump(refused),
-            None => answers.push((iid, Answer { prefix, says: says(record, settings, counters) })),
+            None => {
+                let said = answer((iid, prefix), (index, record), beside, settings, counters);
+                answers.push((iid, said));
+            }
         }
     }
     answers.sort_by_key(|(_, answer)| answer.says == Says::Gone);
@@ -141,7 +167,36 @@ fn overclaims(
     group.served.iter().any(|own| own.covers(&prefix)).then_some(Counter::RecordOwnEid)
 }
 
-fn says(record: &EidRecord, settings: &ItrSettings, counters: &mut Counters) -> Says {
+/// What one record says, with what the block says of its locators.
+fn answer(
+    key: EidPrefix,
+    (index, record): (usize, &EidRecord),
+    beside: Beside<'_>,
+    settings: &ItrSettings,
+    counters: &mut Counters,
+) -> Answer {
+    let matters = settings.uses_context(key.0, key.1);
+    let chosen = said::chosen(beside.block.filter(|_| matters), index, beside.asked);
+    // One of the locators of a skill may be ourselves.
+    let own = if settings.is_skill(key.0, key.1) { &[][..] } else { settings.local_rlocs.as_slice() };
+    let mut says = says(record, own, settings, counters);
+    let about = match &says {
+        Says::Locators(locators, _) if matters => said::of_record(beside.block, index, record, locators),
+        _ => Vec::new(),
+    };
+    if let (Says::Negative(_, lifetime), Chosen::Nobody(_)) = (&says, chosen) {
+        counters.bump(Counter::NoMatches);
+        says = Says::Nobody(*lifetime);
+    }
+    Answer { prefix: key.1, says, chosen, about }
+}
+
+fn says(
+    record: &EidRecord,
+    own: &[std::net::IpAddr],
+    settings: &ItrSettings,
+    counters: &mut Counters,
+) -> Says {
     if record.ttl == 0 {
         return Says::Gone;
     }
@@ -152,7 +207,7 @@ fn says(record: &EidRecord, settings: &ItrSettings, counters: &mut Counters) -> 
             act => Says::Negative(act, lifetime),
         };
     }
-    match locators::usable(&record.locators, &settings.local_rlocs, counters) {
+    match locators::usable(&record.locators, own, counters) {
         Usable::Some(locators) => Says::Locators(locators, lifetime),
         Usable::OnlyOwn => Says::Here,
         Usable::Nothing => Says::Nothing,
@@ -193,7 +248,8 @@ mod tests {
     fn judge(records: &[EidRecord], asked: &str) -> (Result<Vec<String>, Counter>, Counters) {
         let (settings, mut counters) = (settings(), Counters::default());
         let group = &settings.groups[&GROUP];
-        let got = of_reply(records, (GROUP, prefix(asked)), &settings, group, &mut counters);
+        let asked = Question::plain((GROUP, prefix(asked)));
+        let got = of_reply(records, None, asked, &settings, group, &mut counters);
         let names = |got: Answers| got.answers.iter().map(|answer| answer.prefix.to_string()).collect();
         (got.map(names), counters)
     }
@@ -251,7 +307,7 @@ mod tests {
     fn row_39_ttl() {
         let settings = settings();
         let says =
-            |ttl| says(&EidRecord { ttl, ..record("10.1.0.0/16") }, &settings, &mut Counters::default());
+            |ttl| says(&EidRecord { ttl, ..record("10.1.0.0/16") }, &[], &settings, &mut Counters::default());
         let minutes = |count: u64| Duration::from_secs(count * 60);
         let found = vec![Locator { address: [192, 0, 2, 2].into(), priority: 1, weight: 100 }];
         assert_eq!(says(0), Says::Gone);
@@ -265,7 +321,7 @@ mod tests {
         let settings = settings();
         let says = |act| {
             let record = EidRecord { act, ttl: 1, locators: vec![], ..record("10.1.0.0/16") };
-            says(&record, &settings, &mut Counters::default())
+            says(&record, &[], &settings, &mut Counters::default())
         };
         assert_eq!(says(Act::SendMapRequest), Says::AskAgain);
         assert_eq!(
@@ -280,9 +336,10 @@ mod tests {
         let (settings, mut counters) = (settings(), Counters::default());
         let subscribed = |key: EidPrefix| prefix("10.1.0.0/16").covers(&key.1);
         let records = [record("10.1.2.0/24"), record("10.2.0.0/16"), record("10.1.3.0/24")];
-        let got = of_notify(&records, subscribed, &settings, &mut counters);
+        let got = of_notify(&records, Beside::default(), subscribed, &settings, &mut counters);
         assert_eq!((got.len(), counters.get(Counter::NotifyUnrelated)), (2, 1));
-        let served = of_notify(&[record("10.9.0.7/32")], |_| true, &settings, &mut counters);
+        let served =
+            of_notify(&[record("10.9.0.7/32")], Beside::default(), |_| true, &settings, &mut counters);
         assert_eq!((served, counters.get(Counter::RecordOwnEid)), (vec![], 1));
     }
 }

@@ -165,6 +165,13 @@ impl MapCache {
         }
     }
 
+    /// It maps to other locators, and is otherwise what it was.
+    pub fn set_known(&mut self, key: EidPrefix, known: Known) {
+        if let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.is_positive()) {
+            entry.known = known;
+        }
+    }
+
     /// Nobody answered: it is in use beyond its time.
     pub fn mark_stale(&mut self, key: EidPrefix) {
         if let Some(entry) = self.entries.get_mut(&key) {

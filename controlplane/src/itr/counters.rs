@@ -45,6 +45,10 @@ counters! {
     LocatorsUp = "locators_up": "Times that a remote RLOC came back into use.",
     AllLocatorsSilent = "all_locators_silent": "Times that no locator beside a silent one answered probes either, so that it stays in use.",
 
+    RowsPublished = "rows_published": "Entries published because what a context class uses changed.",
+    PathTermsMoved = "path_terms_moved": "Times that the round trip or the loss of a locator changed enough to rank anew.",
+
+    MissUnknownClass = "miss_unknown_class": "A question for a context class that is not configured.",
     MissUnknownGroup = "miss_unknown_group": "A question about an EID of a group that is not configured.",
     MissBadEid = "miss_bad_eid": "A question about an address that cannot be an EID of one host.",
     MissOwnEid = "miss_own_eid": "A question about an EID in a prefix that is served here.",
@@ -78,6 +82,15 @@ counters! {
     LocatorBadAddress = "locator_bad_address": "A locator that cannot be the address of one host, skipped.",
     LocatorDuplicate = "locator_duplicate": "A locator that the record names twice, skipped.",
     LocatorsCut = "locators_cut": "Locators beyond the best 16 of a mapping, skipped.",
+
+    TailUnknown = "tail_unknown": "Bytes behind an answer that are no context block, ignored.",
+    ContextMalformed = "context_malformed": "A context block that cannot be read; its message holds as one without.",
+    ContextCritical = "context_critical": "A context block with a critical value that we do not know; its message holds as one without.",
+    ContextUnauthentic = "context_unauthentic": "A context block of a Map-Notify that its authentication does not cover; ignored.",
+    ContextForeign = "context_foreign": "An answer filtered for needs of no context class here, ignored.",
+    ContextFull = "context_full": "What was said of locators and not kept because there is no room.",
+    ClassTooLong = "class_too_long": "A question not asked because what its context class needs does not fit into a request.",
+    NoMatches = "no_matches": "Answers that no locator will do for a context class.",
 
     NotifyNoKey = "notify_no_key": "A Map-Notify made with a key that is not configured.",
     NotifyAuth = "notify_auth": "A Map-Notify whose authentication data is wrong.",

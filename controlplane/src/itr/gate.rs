@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use sterna_wire::Iid;
 
-use super::EidPrefix;
 use super::limits::Bucket;
+use super::question::Question;
 use super::settings::{Limits, Rate};
 
 /// The place of a waiting question in its group's queue.
@@ -19,7 +19,7 @@ pub type Ticket = u64;
 #[derive(Debug)]
 struct Queue {
     bucket: Bucket,
-    waiting: BTreeMap<Ticket, EidPrefix>,
+    waiting: BTreeMap<Ticket, Question>,
 }
 
 /// Questions that wait for a token.
@@ -62,13 +62,13 @@ impl Gate {
     }
 
     /// A question waits for its turn.
-    pub fn enter(&mut self, key: EidPrefix) -> Ticket {
+    pub fn enter(&mut self, asked: Question) -> Ticket {
         let rate = self.group_rate;
         self.ticket += 1;
         self.waiting += 1;
-        let queue = self.groups.entry(key.0);
+        let queue = self.groups.entry(asked.iid());
         let queue = queue.or_insert_with(|| Queue { bucket: Bucket::new(rate), waiting: BTreeMap::new() });
-        queue.waiting.insert(self.ticket, key);
+        queue.waiting.insert(self.ticket, asked);
         self.ticket
     }
 
@@ -82,13 +82,13 @@ impl Gate {
     }
 
     /// The question that may go out now, if any; it stays until it leaves.
-    pub fn next(&mut self, now: Instant) -> Option<(Ticket, EidPrefix)> {
+    pub fn next(&mut self, now: Instant) -> Option<(Ticket, Question)> {
         if self.waiting == 0 || !self.total.has_token(now) {
             return None;
         }
         let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
         let ready = |(_, queue): (&Iid, &mut Queue)| {
-            let first = queue.waiting.first_key_value().map(|(ticket, key)| (*ticket, *key));
+            let first = queue.waiting.first_key_value().map(|(ticket, asked)| (*ticket, *asked));
             first.filter(|_| queue.bucket.has_token(now))
         };
         let later = self.groups.range_mut((after, Bound::Unbounded)).find_map(ready);
@@ -129,8 +129,8 @@ mod tests {
 
     use super::*;
 
-    fn key(iid: u32, number: u32) -> EidPrefix {
-        (Iid::new(iid).unwrap(), Prefix::host(number.to_be_bytes().into()))
+    fn key(iid: u32, number: u32) -> Question {
+        Question::plain((Iid::new(iid).unwrap(), Prefix::host(number.to_be_bytes().into())))
     }
 
     fn gate(total: Rate, group: Rate) -> Gate {
@@ -147,9 +147,9 @@ mod tests {
     fn drain(gate: &mut Gate, now: Instant) -> Vec<u32> {
         let mut out = vec![];
         while let Some((ticket, key)) = gate.next(now) {
-            gate.leave(key.0, ticket);
-            gate.spend(key.0, now);
-            out.push(key.0.get());
+            gate.leave(key.iid(), ticket);
+            gate.spend(key.iid(), now);
+            out.push(key.iid().get());
         }
         out
     }

@@ -1,6 +1,5 @@
 //! What was accepted becomes an entry, and every change of the map-cache is published.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sterna_wire::{Iid, Prefix};
@@ -9,6 +8,7 @@ use super::answer::{Answer, Says};
 use super::cache::{Entry, Known};
 use super::counters::Counter;
 use super::negative;
+use super::sets::SetId;
 use super::{EidPrefix, Itr};
 use crate::outbox::{Locator, Mapping, MappingChange, Outbox};
 
@@ -33,6 +33,12 @@ impl Itr {
     ) -> Option<EidPrefix> {
         let key = (asked.0, answer.prefix);
         match &answer.says {
+            Says::Locators(_, lifetime) | Says::Nobody(lifetime)
+                if self.settings.uses_context(key.0, key.1) =>
+            {
+                self.take_over_context(answer, key, *lifetime, origin, now, out);
+                Some(key)
+            }
             Says::Locators(locators, lifetime) => {
                 let known = Known::Locators(self.sets.acquire(locators, key));
                 self.store(key, known, *lifetime, origin, now, out);
@@ -45,7 +51,7 @@ impl Itr {
                 self.forget(key, now, out);
                 None
             }
-            Says::AskAgain | Says::Nothing => None,
+            Says::AskAgain | Says::Nothing | Says::Nobody(_) => None,
         }
     }
 
@@ -71,7 +77,7 @@ impl Itr {
         Some(key)
     }
 
-    /// Writes an entry and publishes it if it says something new.
+    /// Writes an entry where context plays no part, and publishes it if it says something new.
     /// The caller has acquired the locator set.
     fn store(
         &mut self,
@@ -82,6 +88,23 @@ impl Itr {
         now: Instant,
         out: &mut Outbox,
     ) {
+        let had_rows = self.contexts.take(key).is_some_and(|known| !known.rows.is_empty());
+        let changed = self.write(key, known, lifetime, origin, now, out);
+        if changed || had_rows || origin.confirm {
+            self.publish(key, origin.confirm, out);
+        }
+    }
+
+    /// Writes an entry, whose locator set the caller has acquired. Gives whether it maps to something else than before.
+    pub(super) fn write(
+        &mut self,
+        key: EidPrefix,
+        known: Known,
+        lifetime: Duration,
+        origin: Origin,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
         if self.cache.get(key).is_none() {
             self.make_room_in_cache(known, now, out);
         }
@@ -89,10 +112,7 @@ impl Itr {
         entry.published = origin.published.then_some(now);
         if let Known::Locators(id) = known {
             entry.refresh = now + self.refresh_after(key, lifetime);
-            let (settings, random) = (&self.settings, &mut self.random);
-            for remote in super::sets::remotes(self.sets.locators(id)) {
-                self.prober.add(remote, settings, random, &mut self.counters, now);
-            }
+            self.probe_set(id, now);
         }
         let due = entry.refresh;
         let old = self.cache.insert(key, entry);
@@ -101,8 +121,14 @@ impl Itr {
         if let Some(old) = old {
             self.let_go(&old, out);
         }
-        if changed || origin.confirm {
-            self.publish(key, Some(known), origin.confirm, out);
+        changed
+    }
+
+    /// The locators of this set are probed from now on.
+    pub(super) fn probe_set(&mut self, id: SetId, now: Instant) {
+        let (settings, random) = (&self.settings, &mut self.random);
+        for remote in super::sets::remotes(self.sets.locators(id)) {
+            self.prober.add(remote, settings, random, &mut self.counters, now);
         }
     }
 
@@ -121,9 +147,7 @@ impl Itr {
         let mut locators = locators;
         locators.sort_by_key(|locator| locator.address);
         let id = self.sets.acquire(&locators, key);
-        for remote in super::sets::remotes(&locators) {
-            self.prober.add(remote, &self.settings, &mut self.random, &mut self.counters, now);
-        }
+        self.probe_set(id, now);
         let mut entry = Entry::learned(Known::Locators(id), now, Duration::ZERO);
         entry.stale = true;
         entry.adopted = true;
@@ -139,8 +163,11 @@ impl Itr {
     pub(super) fn forget(&mut self, key: EidPrefix, now: Instant, out: &mut Outbox) {
         let Some(gone) = self.cache.remove(key) else { return };
         self.let_go(&gone, out);
-        self.publish(key, None, false, out);
-        self.subscriptions.set_due(key, now + self.settings.timers.linger);
+        self.contexts.take(key);
+        self.publish(key, false, out);
+        for asked in self.subscriptions.about(key) {
+            self.subscriptions.set_due(asked, now + self.settings.timers.linger);
+        }
     }
 
     /// Removes the entries that an answer contradicts: those that contain the whole of what was asked, are longer
@@ -173,7 +200,7 @@ impl Itr {
         }
     }
 
-    fn let_go(&mut self, entry: &Entry, out: &mut Outbox) {
+    pub(super) fn let_go(&mut self, entry: &Entry, out: &mut Outbox) {
         if let Known::Locators(id) = entry.known {
             for remote in self.sets.release(id) {
                 self.prober.remove(remote, out);
@@ -181,12 +208,14 @@ impl Itr {
         }
     }
 
-    fn publish(&self, (iid, prefix): EidPrefix, known: Option<Known>, confirm: bool, out: &mut Outbox) {
-        let mapping = known.map(|known| match known {
+    /// Says what holds for this prefix now.
+    pub(super) fn publish(&self, key: EidPrefix, confirm: bool, out: &mut Outbox) {
+        let mapping = self.cache.get(key).map(|entry| match entry.known {
             Known::Locators(id) => Mapping::Locators(self.sets.locators(id).to_vec()),
             Known::Negative(_) => Mapping::Negative,
         });
-        out.mappings.push(MappingChange { iid, prefix, mapping, confirm, classes: BTreeMap::new() });
+        let classes = self.contexts.rows(key);
+        out.mappings.push(MappingChange { iid: key.0, prefix: key.1, mapping, confirm, classes });
     }
 
     /// When an entry that is in use is asked for again: at nine tenths of its lifetime, a little less so that

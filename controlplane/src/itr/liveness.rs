@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::settings::Timers;
+use crate::context::PathTerm;
 
 /// A locator carries traffic if something was sent to it within this time.
 const CARRIES: Duration = Duration::from_secs(1);
@@ -18,6 +19,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 /// Where it matters, an answer is waited for by the measured round trip, but not shorter than this.
 const WAIT_MIN: Duration = Duration::from_millis(100);
+/// The path term in use follows the measurements once they are so many points away from it, so that rows do not flap.
+const TERM_STEP: u32 = 10;
 /// Probes whose answers are still recognised.
 const MAX_OUTSTANDING: usize = 4;
 
@@ -66,6 +69,8 @@ pub struct Remote {
     /// Smoothed share of unanswered probes, in permille.
     pub(super) loss: f32,
     pub(super) misses: u8,
+    /// What rows are made with of both.
+    pub(super) term: PathTerm,
     /// The underlay has a path there.
     pub(super) has_path: bool,
     /// Somebody wants to know now.
@@ -88,6 +93,7 @@ impl Remote {
             rtt: None,
             loss: 0.0,
             misses: 0,
+            term: PathTerm::default(),
             has_path: true,
             nudged: false,
             due: None,
@@ -215,6 +221,17 @@ impl Remote {
             Some(sent) => sent.at + self.idle_gap,
         };
         if next <= now { Plan::Probe } else { Plan::Wait(next) }
+    }
+
+    /// Takes the round trip and the loss over into the path term if that moves it far enough; whether it did.
+    pub fn settle_term(&mut self) -> bool {
+        let rtt_us = self.rtt.map_or(0, |rtt| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX));
+        let now = PathTerm { rtt_us, loss_permille: self.loss.clamp(0.0, 1000.0) as u16 };
+        let moved = now.points().abs_diff(self.term.points()) >= TERM_STEP;
+        if moved {
+            self.term = now;
+        }
+        moved
     }
 
     /// Whether packets were sent to it a short while ago.

@@ -15,6 +15,8 @@
 //! - `resolve` asks (RFC 9301 section 5), bounded by `gate` (rates, turns of the groups) and `pending`
 //!   (retries); `answer`, `locators` and `negative` judge what comes back, `reply` and `notify` accept it;
 //! - `learn` keeps the map-cache (`cache`, `sets`) and publishes its changes, `upkeep` refreshes and expires;
+//! - `said` reads what answers say of locators, `contexts` keeps it, and `rows` makes of it what each of the `classes`
+//!   uses; `reckon` says when;
 //! - `subscription` is RFC 9437, `smr` RFC 9301 section 6.1, `probe` and `liveness` section 7.1.
 //!
 //! What holds always: nothing is published that no accepted answer said; no answer is not a negative answer, so an
@@ -23,6 +25,8 @@
 
 mod answer;
 mod cache;
+mod classes;
+mod contexts;
 mod counters;
 mod gate;
 mod learn;
@@ -34,8 +38,12 @@ mod notify;
 mod pace;
 mod pending;
 mod probe;
+mod question;
+mod reckon;
 mod reply;
 mod resolve;
+mod rows;
+mod said;
 mod schedule;
 mod sets;
 mod settings;
@@ -56,6 +64,8 @@ use sterna_wire::{Iid, Prefix};
 use crate::outbox::Outbox;
 use crate::random::Random;
 use cache::{Known, MapCache};
+use classes::Classes;
+use contexts::Contexts;
 pub use counters::{Counter, Counters};
 use gate::Gate;
 use limits::Bucket;
@@ -79,6 +89,8 @@ pub struct Itr {
     random: Random,
     cache: MapCache,
     sets: LocatorSets,
+    classes: Classes,
+    contexts: Contexts,
     pendings: Pendings,
     gate: Gate,
     subscriptions: Subscriptions,
@@ -107,6 +119,8 @@ impl Itr {
         Itr {
             cache: MapCache::new(),
             sets: LocatorSets::default(),
+            classes: Classes::new(&settings.classes),
+            contexts: Contexts::default(),
             pendings: Pendings::default(),
             gate: Gate::new(limits),
             subscriptions: Subscriptions::new(identity.start),
@@ -136,7 +150,7 @@ impl Itr {
         let Some(entry) = self.cache.get(key) else { return };
         if let Known::Locators(id) = entry.known {
             self.sets.sample(id, key);
-            if now >= entry.refresh && self.pendings.get(key).is_none() {
+            if now >= entry.refresh && !self.is_asking(key) {
                 self.refresh(key, now);
             }
         }
@@ -155,6 +169,12 @@ impl Itr {
         self.observe(now);
         self.prober.underlay(unreachable, now);
         self.probe_due(now, out);
+        self.follow_paths(now, out);
+    }
+
+    /// Whether anything is asked about this prefix.
+    fn is_asking(&self, key: EidPrefix) -> bool {
+        self.pendings.about(key).next().is_some()
     }
 
     fn observe(&mut self, now: Instant) {

@@ -3,14 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use sterna_wire::Prefix;
 use sterna_wire::lisp::control::MapNotify;
+use sterna_wire::lisp::control::acx::Acx;
 use sterna_wire::lisp::control::auth::{self, Coverage, Key};
+use sterna_wire::{Iid, Prefix};
 
-use super::answer::{self, Answer, Answers, Says};
+use super::answer::{self, Answer, Answers, Beside, Says};
 use super::cache::Entry;
 use super::counters::Counter;
 use super::learn::Origin;
+use super::question::Question;
+use super::said::{self, Chosen};
 use super::subscription::Match;
 use super::{EidPrefix, Itr};
 use crate::outbox::{Datagram, Outbox};
@@ -30,7 +33,10 @@ impl Itr {
         if notify.ack {
             return false;
         }
-        let found = self.subscriptions.find(notify.nonce, |key| is_related(notify, key));
+        // Whether it is authentic shows later; until then the block only tells which subscription may be meant.
+        let block = Acx::find(&notify.tail).ok().flatten();
+        let fits = |asked: Question| is_related(notify, asked.key) && self.is_series(asked, block.as_ref());
+        let found = self.subscriptions.find(notify.nonce, fits);
         // The last word of a subscription that we ended, or of a question that was answered otherwise.
         if found.is_none() && !self.pendings.was_answered(notify.nonce) {
             return false;
@@ -60,7 +66,7 @@ impl Itr {
             return self.counters.bump(Counter::NotifyForeignXtr);
         }
         match found {
-            Some(Match::New(key)) => self.publication(notify, key, now, out),
+            Some(Match::New(series)) => self.publication(notify, series, coverage, now, out),
             Some(Match::Old(_)) => self.counters.bump(Counter::NotifyReplayed),
             Some(Match::Same(_)) | None => self.counters.bump(Counter::NotifyDuplicate),
         }
@@ -72,42 +78,104 @@ impl Itr {
         named.is_none_or(|xtr| xtr.xtr_id == self.identity.xtr.xtr_id)
     }
 
+    /// Whether a message with this block may belong to this subscription: there is one per EID, but where answers are
+    /// filtered one for each need.
+    fn is_series(&self, asked: Question, block: Option<&Acx>) -> bool {
+        let Some(block) = block.filter(|block| block.filtered) else { return true };
+        let named = Question { needs: block.hash, ..asked };
+        asked == named || (asked.needs.is_none() && self.subscriptions.get(named).is_none())
+    }
+
     /// The next Map-Notify of a subscription.
-    fn publication(&mut self, notify: &MapNotify, subscribed: EidPrefix, now: Instant, out: &mut Outbox) {
+    fn publication(
+        &mut self,
+        notify: &MapNotify,
+        series: Question,
+        coverage: Coverage,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         self.silence.broken();
         self.counters.bump(Counter::NotifiesAccepted);
-        let confirms = self.pendings.of_nonce(notify.nonce) == Some(subscribed);
-        let first = self.subscriptions.accept(subscribed, notify.nonce);
+        let asked = self.pendings.of_nonce(notify.nonce).filter(|asked| asked.key == series.key);
+        let block = self.block_of(notify, coverage);
+        let needs = asked.unwrap_or(series).needs;
+        let chosen = said::chosen(block.as_ref(), 0, needs);
+        let series = self.follow_series(series, chosen, notify.nonce, now);
+        let first = self.subscriptions.accept(series, notify.nonce);
         if first {
             self.counters.bump(Counter::SubscriptionsConfirmed);
         }
-        let ours = |key: EidPrefix| {
-            (key.0 == subscribed.0 && key.1.covers(&subscribed.1)) || self.subscriptions.covers(key)
+        let key = series.key;
+        let ours = |other: EidPrefix| {
+            (other.0 == key.0 && other.1.covers(&key.1)) || self.subscriptions.covers(other)
         };
-        let records = answer::of_notify(&notify.records, ours, &self.settings, &mut self.counters);
+        let beside = Beside { block: block.as_ref(), asked: needs };
+        let records = answer::of_notify(&notify.records, beside, ours, &self.settings, &mut self.counters);
+        let records = self.without_foreign(records);
         let origin = Origin { published: true, confirm: false };
         let (about, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|(iid, answer)| {
-            *iid == subscribed.0
-                && (answer.prefix.covers(&subscribed.1) || subscribed.1.covers(&answer.prefix))
+            *iid == key.0 && (answer.prefix.covers(&key.1) || key.1.covers(&answer.prefix))
         });
         for (iid, answer) in others {
             self.take_over(&answer, (iid, answer.prefix), origin, now, out);
         }
         let about: Vec<Answer> = about.into_iter().map(|(_, answer)| answer).collect();
-        let covering = about.iter().map(|answer| answer.prefix).filter(|prefix| prefix.covers(&subscribed.1));
+        let covering = about.iter().map(|answer| answer.prefix).filter(|prefix| prefix.covers(&key.1));
         let covering = covering.max_by_key(Prefix::len);
         // The confirmation of a subscription answers the request as well.
-        if confirms && covering.is_some() {
-            let answers = Answers { answers: about, covering };
-            if let Err(reason) = self.accept(&answers, subscribed, origin, now, out) {
-                self.counters.bump(reason);
+        match asked.filter(|_| covering.is_some()) {
+            Some(asked) => {
+                let answers = Answers { answers: about, covering };
+                if let Err(reason) = self.accept(&answers, asked, origin, now, out) {
+                    self.counters.bump(reason);
+                }
             }
-        } else {
-            self.published(&about, subscribed, now, out);
+            None => self.published(&about, series, now, out),
         }
         if let Some(covering) = covering.filter(|_| first) {
-            self.subscribe_wider(covering, subscribed, now);
+            self.subscribe_wider(covering, key, now);
         }
+    }
+
+    /// The context block, as far as it can be believed.
+    fn block_of(&mut self, notify: &MapNotify, coverage: Coverage) -> Option<Acx> {
+        let block = said::block(&notify.tail, &mut self.counters)?;
+        if coverage == Coverage::RecordsOnly {
+            self.counters.bump(Counter::ContextUnauthentic);
+            return None;
+        }
+        Some(block)
+    }
+
+    /// The subscription that a message of this one belongs to, now that it shows how the answer was chosen.
+    fn follow_series(&mut self, series: Question, chosen: Chosen, nonce: u64, now: Instant) -> Question {
+        let due = now + self.settings.timers.linger;
+        match chosen {
+            Chosen::For(needs) if needs != series.needs && self.classes.constraints(needs).is_some() => {
+                let named = Question { needs, ..series };
+                if !self.has_subscription_for(named) {
+                    self.counters.bump(Counter::SubscriptionsFull);
+                    return series;
+                }
+                self.subscriptions.fork(named, nonce);
+                self.subscriptions.set_due(named, due);
+                named
+            }
+            Chosen::All | Chosen::Blindly if series.needs.is_some() => {
+                self.subscriptions.widen(series);
+                self.subscriptions.set_due(Question::plain(series.key), due);
+                Question::plain(series.key)
+            }
+            _ => series,
+        }
+    }
+
+    fn without_foreign(&mut self, records: Vec<(Iid, Answer)>) -> Vec<(Iid, Answer)> {
+        let before = records.len();
+        let known: Vec<_> = records.into_iter().filter(|(_, answer)| !self.is_foreign(answer)).collect();
+        self.counters.add(Counter::ContextForeign, before - known.len());
+        known
     }
 
     /// An EID was subscribed and turns out to have the mapping of a whole prefix: what becomes of other EIDs of
@@ -115,18 +183,21 @@ impl Itr {
     fn subscribe_wider(&mut self, covering: Prefix, subscribed: EidPrefix, now: Instant) {
         let wider = (subscribed.0, covering);
         let positive = self.cache.get(wider).is_some_and(Entry::is_positive);
-        if positive && covering.len() < subscribed.1.len() && self.subscriptions.get(wider).is_none() {
+        if positive && covering.len() < subscribed.1.len() && self.subscriptions.about(wider).is_empty() {
             self.refresh(wider, now);
         }
     }
 
     /// A change of a subscribed mapping.
-    fn published(&mut self, about: &[Answer], subscribed: EidPrefix, now: Instant, out: &mut Outbox) {
-        let confirm = self.pendings.get(subscribed).is_some_and(|pending| pending.why.confirm);
+    fn published(&mut self, about: &[Answer], series: Question, now: Instant, out: &mut Outbox) {
+        let subscribed = series.key;
+        let confirms = |asked| self.pendings.get(asked).is_some_and(|pending| pending.why.confirm);
+        let confirm = self.pendings.about(subscribed).any(confirms);
         let origin = Origin { published: true, confirm };
         for answer in about {
             self.take_over(answer, subscribed, origin, now, out);
-            let appeared = matches!(answer.says, Says::Locators(..)) && answer.prefix.covers(&subscribed.1);
+            let appeared = matches!(answer.says, Says::Locators(..) | Says::Nobody(_))
+                && answer.prefix.covers(&subscribed.1);
             if !appeared {
                 continue;
             }
@@ -135,7 +206,7 @@ impl Itr {
             if missing {
                 self.forget(subscribed, now, out);
             }
-            self.settle(subscribed);
+            self.settle(series, answer.chosen);
         }
     }
 

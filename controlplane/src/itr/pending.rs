@@ -1,4 +1,4 @@
-//! Questions without an answer: one per EID prefix, bounded, found again by the nonce of the answer.
+//! Questions without an answer: one per EID prefix and needs, bounded, found again by the nonce of the answer.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use sterna_wire::Iid;
 
 use super::EidPrefix;
 use super::gate::Ticket;
+use super::question::Question;
 use super::schedule::Schedule;
 use super::settings::Timers;
 
@@ -107,10 +108,10 @@ impl Pending {
 /// All questions.
 #[derive(Debug, Default)]
 pub struct Pendings {
-    questions: BTreeMap<EidPrefix, Pending>,
-    by_nonce: HashMap<u64, EidPrefix>,
+    questions: BTreeMap<Question, Pending>,
+    by_nonce: HashMap<u64, Question>,
     per_group: BTreeMap<Iid, usize>,
-    deadlines: Schedule<EidPrefix>,
+    deadlines: Schedule<Question>,
     spent: HashSet<u64>,
     spent_order: VecDeque<u64>,
 }
@@ -121,18 +122,23 @@ impl Pendings {
         self.questions.len()
     }
 
-    /// The question about this prefix.
-    pub fn get(&self, key: EidPrefix) -> Option<&Pending> {
+    /// The questions about this prefix, whatever is needed.
+    pub fn about(&self, key: EidPrefix) -> impl Iterator<Item = Question> + '_ {
+        self.questions.range(Question::about(key)).map(|(asked, _)| *asked)
+    }
+
+    /// The question.
+    pub fn get(&self, key: Question) -> Option<&Pending> {
         self.questions.get(&key)
     }
 
     /// All questions in order.
-    pub fn iter(&self) -> impl Iterator<Item = (EidPrefix, &Pending)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (Question, &Pending)> + '_ {
         self.questions.iter().map(|(key, pending)| (*key, pending))
     }
 
     /// A question that exists is wanted for another reason, or again; gives its state.
-    pub fn demand(&mut self, key: EidPrefix, why: Why, now: Instant) -> Option<State> {
+    pub fn demand(&mut self, key: Question, why: Why, now: Instant) -> Option<State> {
         let pending = self.questions.get_mut(&key)?;
         pending.why.add(why);
         pending.demanded = now;
@@ -140,8 +146,8 @@ impl Pendings {
     }
 
     /// A new question, which waits with this ticket.
-    pub fn insert(&mut self, key: EidPrefix, why: Why, ticket: Ticket, now: Instant) {
-        *self.per_group.entry(key.0).or_default() += 1;
+    pub fn insert(&mut self, key: Question, why: Why, ticket: Ticket, now: Instant) {
+        *self.per_group.entry(key.iid()).or_default() += 1;
         let state = State::Queued(ticket);
         let nonces = Vec::new();
         let pending =
@@ -150,7 +156,7 @@ impl Pendings {
     }
 
     /// Moves a question to another state, which ends at `until`.
-    pub fn set_state(&mut self, key: EidPrefix, state: State, until: Option<Instant>) {
+    pub fn set_state(&mut self, key: Question, state: State, until: Option<Instant>) {
         if let Some(pending) = self.questions.get_mut(&key) {
             pending.state = state;
             self.deadlines.set(key, &mut pending.due, until);
@@ -158,7 +164,7 @@ impl Pendings {
     }
 
     /// A request with this nonce was sent to this map-resolver.
-    pub fn sent(&mut self, key: EidPrefix, nonce: u64, resolver: usize, now: Instant) {
+    pub fn sent(&mut self, key: Question, nonce: u64, resolver: usize, now: Instant) {
         if let Some(pending) = self.questions.get_mut(&key) {
             pending.tries = pending.tries.saturating_add(1);
             pending.sent = Some(now);
@@ -168,7 +174,7 @@ impl Pendings {
     }
 
     /// The question that a request with this nonce asked.
-    pub fn of_nonce(&self, nonce: u64) -> Option<EidPrefix> {
+    pub fn of_nonce(&self, nonce: u64) -> Option<Question> {
         self.by_nonce.get(&nonce).copied()
     }
 
@@ -178,7 +184,7 @@ impl Pendings {
     }
 
     /// The question has its answer.
-    pub fn finish(&mut self, key: EidPrefix) -> Option<Pending> {
+    pub fn finish(&mut self, key: Question) -> Option<Pending> {
         let pending = self.remove(key)?;
         for (nonce, _) in &pending.nonces {
             self.spend(*nonce);
@@ -187,34 +193,35 @@ impl Pendings {
     }
 
     /// The question is given up.
-    pub fn remove(&mut self, key: EidPrefix) -> Option<Pending> {
+    pub fn remove(&mut self, key: Question) -> Option<Pending> {
         let mut pending = self.questions.remove(&key)?;
         self.deadlines.set(key, &mut pending.due, None);
         for (nonce, _) in &pending.nonces {
             self.by_nonce.remove(nonce);
         }
-        if let Some(count) = self.per_group.get_mut(&key.0) {
+        if let Some(count) = self.per_group.get_mut(&key.iid()) {
             *count -= 1;
             if *count == 0 {
-                self.per_group.remove(&key.0);
+                self.per_group.remove(&key.iid());
             }
         }
         Some(pending)
     }
 
     /// A question to give up so that one of this group has room: of the group that has most, unless it is this one.
-    pub fn victim_for(&self, iid: Iid) -> Option<EidPrefix> {
+    pub fn victim_for(&self, iid: Iid) -> Option<Question> {
         let mine = self.per_group.get(&iid).copied().unwrap_or(0);
         let (most, count) = self.per_group.iter().max_by_key(|(_, count)| **count)?;
         if *count <= mine + 1 {
             return None;
         }
-        let last = self.questions.range(..=(*most, super::last_prefix())).next_back();
-        last.map(|(key, _)| *key).filter(|key| key.0 == *most)
+        let end = *Question::about((*most, super::last_prefix())).end();
+        let last = self.questions.range(..=end).next_back();
+        last.map(|(key, _)| *key).filter(|key| key.iid() == *most)
     }
 
     /// A question whose deadline has come.
-    pub fn due(&self, now: Instant) -> Option<EidPrefix> {
+    pub fn due(&self, now: Instant) -> Option<Question> {
         self.deadlines.due(now)
     }
 
@@ -252,8 +259,8 @@ mod tests {
 
     use super::*;
 
-    fn key(iid: u32, number: u32) -> EidPrefix {
-        (Iid::new(iid).unwrap(), Prefix::host(number.to_be_bytes().into()))
+    fn key(iid: u32, number: u32) -> Question {
+        Question::plain((Iid::new(iid).unwrap(), Prefix::host(number.to_be_bytes().into())))
     }
 
     #[test]

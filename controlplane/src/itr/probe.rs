@@ -21,6 +21,7 @@ use super::liveness::{Plan, Remote, State};
 use super::schedule::Schedule;
 use super::sets::LocatorSets;
 use super::settings::ItrSettings;
+use crate::context::PathTerm;
 use crate::outbox::{LocatorChange, Outbox};
 use crate::random::Random;
 
@@ -45,6 +46,8 @@ pub struct Prober {
     unreachable: BTreeSet<IpAddr>,
     /// Changes that wait for the next tick.
     changes: Vec<LocatorChange>,
+    /// RLOCs whose path term moved.
+    moved: BTreeSet<IpAddr>,
     pub(super) bucket: Bucket,
 }
 
@@ -57,6 +60,7 @@ impl Prober {
             deadlines: Schedule::default(),
             unreachable: BTreeSet::new(),
             changes: Vec::new(),
+            moved: BTreeSet::new(),
             bucket: Bucket::new(settings.limits.probe),
         }
     }
@@ -84,9 +88,20 @@ impl Prober {
         self.remotes.insert(remote, new);
     }
 
+    /// What the way to this RLOC costs as far as it was measured; none where nothing is sent to it.
+    pub fn term(&self, remote: IpAddr) -> Option<PathTerm> {
+        self.remotes.get(&remote).map(|known| known.term)
+    }
+
+    /// The RLOCs whose path term moved since the last call.
+    pub fn take_moved(&mut self) -> BTreeSet<IpAddr> {
+        std::mem::take(&mut self.moved)
+    }
+
     /// No mapping names this RLOC any more. Whoever took it out of use may forget that.
     pub fn remove(&mut self, remote: IpAddr, out: &mut Outbox) {
         let Some(mut gone) = self.remotes.remove(&remote) else { return };
+        self.moved.remove(&remote);
         self.deadlines.set(remote, &mut gone.due, None);
         for nonce in gone.nonces() {
             self.by_nonce.remove(&nonce);
@@ -150,6 +165,9 @@ impl Prober {
             return counters.bump(Counter::ReplyDuplicate);
         };
         counters.bump(Counter::ProbeReplies);
+        if known.settle_term() {
+            self.moved.insert(remote);
+        }
         let after = known.state;
         self.note(change_of(remote, before, after), counters, out);
         self.replan(remote, around, now);
@@ -208,6 +226,9 @@ impl Prober {
         let Some(known) = self.remotes.get_mut(&remote) else { return };
         if known.judge(timers, now) {
             counters.bump(Counter::ProbesUnanswered);
+            if known.settle_term() {
+                self.moved.insert(remote);
+            }
         }
         if known.is_suspect() && known.misses >= timers.probe_misses {
             self.verdict(remote, around, counters, out);

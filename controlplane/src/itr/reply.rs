@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use sterna_wire::lisp::control::MapReply;
 
-use super::answer::{self, Answers, Says};
+use super::answer::{self, Answer, Answers, Says};
 use super::counters::Counter;
 use super::learn::Origin;
+use super::question::Question;
+use super::said::{self, Chosen};
 use super::{EidPrefix, Itr, Surroundings};
 use crate::outbox::{CONTROL_PORT, Outbox};
 
@@ -24,7 +26,8 @@ impl Itr {
                 return self.counters.bump(Counter::ReplyWrongKind);
             }
             let around = Surroundings { settings: &self.settings, sets: &self.sets, cache: &self.cache };
-            return self.prober.reply(remote, &reply, &around, &mut self.counters, now, out);
+            self.prober.reply(remote, &reply, &around, &mut self.counters, now, out);
+            return self.follow_paths(now, out);
         }
         let Some(asked) = self.pendings.of_nonce(reply.nonce) else {
             let known = self.pendings.was_answered(reply.nonce);
@@ -43,7 +46,7 @@ impl Itr {
     fn accept_reply(
         &mut self,
         reply: &MapReply,
-        asked: EidPrefix,
+        asked: Question,
         from: SocketAddr,
         now: Instant,
         out: &mut Outbox,
@@ -59,17 +62,19 @@ impl Itr {
         {
             self.preferred = resolver;
         }
-        let group = self.settings.groups.get(&asked.0).ok_or(Counter::MissUnknownGroup)?;
-        let answers = answer::of_reply(&reply.records, asked, &self.settings, group, &mut self.counters)?;
+        let group = self.settings.groups.get(&asked.iid()).ok_or(Counter::MissUnknownGroup)?;
+        let block = said::block(&reply.tail, &mut self.counters);
+        let (settings, counters) = (&self.settings, &mut self.counters);
+        let answers = answer::of_reply(&reply.records, block.as_ref(), asked, settings, group, counters)?;
         if self.is_outdated(asked) {
-            self.settle(asked);
+            self.settle(asked, Chosen::For(asked.needs));
             return Err(Counter::ReplyOutdated);
         }
-        let subscribed = self.subscriptions.get(asked).is_some();
+        let subscribed = !self.subscriptions.about(asked.key).is_empty();
         self.accept(&answers, asked, Origin::default(), now, out)?;
         self.counters.bump(Counter::RepliesAccepted);
         if !subscribed {
-            self.subscribe_later(asked, now);
+            self.subscribe_later(asked.key, now);
         }
         Ok(())
     }
@@ -79,7 +84,7 @@ impl Itr {
     fn subscribe_later(&mut self, asked: EidPrefix, now: Instant) {
         let Some(key) = self.cache.covering(asked.0, asked.1.addr()).next() else { return };
         let positive = self.cache.get(key).is_some_and(super::cache::Entry::is_positive);
-        let new = self.subscriptions.get(key).is_none() && self.has_subscription_for(key);
+        let new = self.subscriptions.about(key).is_empty() && self.has_subscription_for(Question::plain(key));
         if positive && new && self.settings.subscribes() {
             self.cache.refresh_from(key, now);
             self.cache.set_due(key, now + SUBSCRIBE_LATER);
@@ -90,59 +95,78 @@ impl Itr {
     pub(super) fn accept(
         &mut self,
         answers: &Answers,
-        asked: EidPrefix,
+        asked: Question,
         origin: Origin,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Counter> {
         let why = self.pendings.get(asked).map(|pending| pending.why).unwrap_or_default();
         let origin = Origin { confirm: origin.confirm || why.confirm, ..origin };
-        let solicited = self.cache.covering(asked.0, asked.1.addr()).next().filter(|_| why.smr);
+        let solicited = self.cache.covering(asked.iid(), asked.prefix().addr()).next().filter(|_| why.smr);
+        let covering = covering(answers);
+        if covering.is_some_and(|answer| self.is_foreign(answer)) {
+            return Err(Counter::ContextForeign);
+        }
         let open = still_open(answers);
         if let Some(reason @ (Counter::ReplyUnusable | Counter::ReplyAskAgain)) = open {
             return Err(reason);
         }
+        let chosen = covering.map_or(Chosen::All, |answer| answer.chosen);
         let before = out.mappings.len();
-        let taken = answers.answers.iter().map(|answer| self.take_over(answer, asked, origin, now, out));
+        let taken = answers.answers.iter().map(|answer| self.take_over(answer, asked.key, origin, now, out));
         let made: Vec<EidPrefix> = taken.flatten().collect();
-        self.forget_longer(asked, answers.covering, &made, now, out);
+        self.forget_longer(asked.key, answers.covering, &made, now, out);
         if let Some(solicited) = solicited.filter(|_| out.mappings.len() > before) {
             self.smr_paces.reset(solicited);
         }
         // Without an entry those who wait would ask anew; the question goes on at its own pace instead.
         if open.is_none() || !why.waits {
-            self.settle(asked);
+            self.settle(asked, chosen);
         }
         Ok(())
     }
 
-    /// The question has its answer.
-    pub(super) fn settle(&mut self, asked: EidPrefix) {
-        if let Some(pending) = self.pendings.finish(asked)
-            && let super::pending::State::Queued(ticket) = pending.state
-        {
-            self.gate.leave(asked.0, ticket);
+    /// The questions about this prefix that an answer so chosen answers: all, or those for the same needs.
+    pub(super) fn settle(&mut self, asked: Question, chosen: Chosen) {
+        let answered = match chosen {
+            Chosen::For(needs) | Chosen::Nobody(needs @ Some(_)) => vec![Question { needs, ..asked }],
+            Chosen::All | Chosen::Blindly | Chosen::Nobody(None) => {
+                self.pendings.about(asked.key).collect::<Vec<_>>()
+            }
+        };
+        for asked in answered {
+            if let Some(pending) = self.pendings.finish(asked)
+                && let super::pending::State::Queued(ticket) = pending.state
+            {
+                self.gate.leave(asked.iid(), ticket);
+            }
         }
     }
 
     /// Whether a Map-Server published something about it after the last request went out.
-    fn is_outdated(&self, asked: EidPrefix) -> bool {
+    fn is_outdated(&self, asked: Question) -> bool {
         let sent = self.pendings.get(asked).and_then(|pending| pending.sent);
-        let known = self.cache.covering(asked.0, asked.1.addr()).next();
-        let published = known.and_then(|key| self.cache.get(key)).and_then(|entry| entry.published);
+        let known = self.cache.covering(asked.iid(), asked.prefix().addr()).next();
+        let published = known.and_then(|key| match self.contexts.get(key) {
+            Some(context) => context.answer(asked.needs)?.published,
+            None => self.cache.get(key)?.published,
+        });
         matches!((sent, published), (Some(sent), Some(published)) if published > sent)
     }
 }
 
 /// Why an accepted answer does not settle the question, if so.
 fn still_open(answers: &Answers) -> Option<Counter> {
-    let covering = answers.covering?;
-    let answer = answers.answers.iter().find(|answer| answer.prefix == covering)?;
-    match answer.says {
-        Says::Locators(..) | Says::Negative(..) => None,
+    match covering(answers)?.says {
+        Says::Locators(..) | Says::Negative(..) | Says::Nobody(_) => None,
         Says::Gone => Some(Counter::RepliesAccepted),
         Says::Here => Some(Counter::LocatorOwn),
         Says::AskAgain => Some(Counter::ReplyAskAgain),
         Says::Nothing => Some(Counter::ReplyUnusable),
     }
+}
+
+/// The record that answers the question.
+fn covering(answers: &Answers) -> Option<&Answer> {
+    answers.answers.iter().find(|answer| Some(answer.prefix) == answers.covering)
 }

@@ -1,18 +1,19 @@
 //! Asking the mapping system (RFC 9301 section 5.2).
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use sterna_wire::lisp::control::acx::Acx;
 use sterna_wire::lisp::control::{LispAddress, MapRequest, RequestRecord, encapsulate};
 use sterna_wire::{Iid, Prefix};
 
-use super::cache::{Entry, Known};
+use super::cache::Entry;
 use super::counters::Counter;
 use super::locators::is_unicast;
 use super::pending::{State, Why};
+use super::question::{Hash, Question};
 use super::{EidPrefix, Itr};
-use crate::outbox::{CONTROL_PORT, Mapping, MappingChange, Outbox};
+use crate::outbox::{CONTROL_PORT, Outbox};
 
 /// Own RLOCs that a request names at most.
 const MAX_ITR_RLOCS: usize = 8;
@@ -46,9 +47,17 @@ impl Silence {
 }
 
 impl Itr {
-    /// The dataplane misses the mapping of an EID, or, with `source_check`, doubts the one of a packet's source.
-    /// It asks again every 500 ms while packets wait.
-    pub fn miss(&mut self, iid: Iid, eid: IpAddr, source_check: bool, now: Instant, out: &mut Outbox) {
+    /// The dataplane misses the mapping of an EID for packets of a context class, or, with `source_check`, doubts the
+    /// one of a packet's source. It asks again every 500 ms while packets wait.
+    pub fn miss(
+        &mut self,
+        iid: Iid,
+        eid: IpAddr,
+        source_check: bool,
+        class: u8,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         self.observe(now);
         self.counters.bump(Counter::Misses);
         let Some(group) = self.settings.groups.get(&iid) else {
@@ -60,57 +69,69 @@ impl Itr {
         if group.is_served(eid) {
             return self.counters.bump(Counter::MissOwnEid);
         }
+        let class = if source_check { 0 } else { class };
+        let Some(needs) = self.classes.get(class).map(|known| known.needs) else {
+            return self.counters.bump(Counter::MissUnknownClass);
+        };
         let known = self.cache.covering(iid, eid).next();
         let key = (iid, Prefix::host(eid));
         match known {
-            Some(known) if !source_check => self.publish_again(known, now, out),
-            Some(_) => self.check_source(key, now),
-            None => self.ask_for_packets(key, source_check, now),
+            Some(known) if !source_check => self.row_missing(known, class, needs, now, out),
+            Some(_) => self.check_source(Question::plain(key), now),
+            None => self.ask_for_packets(Question { key, needs }, source_check, now),
         }
         self.pump(now, out);
     }
 
-    /// The dataplane lost an entry that we have: evicted there, or the event was on its way when it came.
-    fn publish_again(&mut self, key: EidPrefix, now: Instant, out: &mut Outbox) {
+    /// There is an entry: the dataplane lost it (evicted there, or the event was on its way when it came), or it has no
+    /// row for this class yet.
+    fn row_missing(
+        &mut self,
+        key: EidPrefix,
+        class: u8,
+        needs: Option<Hash>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         self.used(key.0, key.1, now);
-        let Some(entry) = self.cache.get(key) else { return };
-        let mapping = match entry.known {
-            Known::Locators(id) => Mapping::Locators(self.sets.locators(id).to_vec()),
-            Known::Negative(_) => Mapping::Negative,
-        };
-        let (iid, prefix) = key;
-        let classes = BTreeMap::new();
-        out.mappings.push(MappingChange { iid, prefix, mapping: Some(mapping), confirm: true, classes });
+        let positive = self.cache.get(key).is_some_and(Entry::is_positive);
+        let plays = positive && self.settings.uses_context(key.0, key.1);
+        let rows = self.contexts.get(key).map(|known| &known.rows);
+        let has_row = rows.map_or(class == 0, |rows| rows.contains_key(&class));
+        if has_row || !plays {
+            return self.publish(key, true, out);
+        }
+        self.ask_for_packets(Question { key, needs }, false, now);
     }
 
     /// A packet's source does not fit the mapping that we have: it may have moved. Asked once a second per EID.
-    fn check_source(&mut self, key: EidPrefix, now: Instant) {
-        if self.join(key, Why::SOURCE, now) {
+    fn check_source(&mut self, asked: Question, now: Instant) {
+        if self.join(asked, Why::SOURCE, now) {
             return;
         }
-        if !self.check_paces.allow(key, now) {
+        if !self.check_paces.allow(asked.key, now) {
             self.counters.bump(Counter::SourceCheckPaced);
         } else if !self.check_bucket.take(now) {
             self.counters.bump(Counter::SourceCheckLimited);
         } else {
-            self.ask(key, Why::SOURCE, now);
+            self.ask(asked, Why::SOURCE, now);
         }
     }
 
-    fn ask_for_packets(&mut self, key: EidPrefix, source_check: bool, now: Instant) {
+    fn ask_for_packets(&mut self, asked: Question, source_check: bool, now: Instant) {
         let why = if source_check { Why::SOURCE } else { Why::MISS };
-        if self.join(key, why, now) {
+        if self.join(asked, why, now) {
             return;
         }
         if source_check && !self.check_bucket.take(now) {
             return self.counters.bump(Counter::SourceCheckLimited);
         }
-        self.ask(key, why, now);
+        self.ask(asked, why, now);
     }
 
     /// Another reason for a question that is asked already.
-    pub(super) fn join(&mut self, key: EidPrefix, why: Why, now: Instant) -> bool {
-        let state = self.pendings.demand(key, why, now);
+    pub(super) fn join(&mut self, asked: Question, why: Why, now: Instant) -> bool {
+        let state = self.pendings.demand(asked, why, now);
         if state == Some(State::Paused) {
             self.counters.bump(Counter::MissPaused);
         }
@@ -118,8 +139,8 @@ impl Itr {
     }
 
     /// Asks, as soon as the rate limits allow; whether the question was taken.
-    pub(super) fn ask(&mut self, key: EidPrefix, why: Why, now: Instant) -> bool {
-        if self.join(key, why, now) {
+    pub(super) fn ask(&mut self, asked: Question, why: Why, now: Instant) -> bool {
+        if self.join(asked, why, now) {
             return true;
         }
         if self.settings.resolvers.is_empty() {
@@ -130,18 +151,20 @@ impl Itr {
             self.counters.bump(Counter::NoItrRloc);
             return false;
         }
-        if self.pendings.len() >= self.settings.limits.pending && !self.make_room(key.0) {
+        if self.pendings.len() >= self.settings.limits.pending && !self.make_room(asked.iid()) {
             self.counters.bump(Counter::PendingFull);
             return false;
         }
-        let ticket = self.gate.enter(key);
-        self.pendings.insert(key, why, ticket, now);
+        let ticket = self.gate.enter(asked);
+        self.pendings.insert(asked, why, ticket, now);
         true
     }
 
     /// Asks again for an entry that shall stay.
     pub(super) fn refresh(&mut self, key: EidPrefix, now: Instant) {
-        self.ask(key, Why::REFRESH, now);
+        for needs in self.needs_of(key) {
+            self.ask(Question { key, needs }, Why::REFRESH, now);
+        }
     }
 
     /// Gives up a question of the group that has most, for one of a group that has fewer.
@@ -153,47 +176,52 @@ impl Itr {
     }
 
     /// Forgets a question.
-    pub(super) fn give_up(&mut self, key: EidPrefix) {
-        if let Some(gone) = self.pendings.remove(key)
+    pub(super) fn give_up(&mut self, asked: Question) {
+        if let Some(gone) = self.pendings.remove(asked)
             && let State::Queued(ticket) = gone.state
         {
-            self.gate.leave(key.0, ticket);
+            self.gate.leave(asked.iid(), ticket);
         }
     }
 
     /// Sends the requests that the rate limits allow now.
     pub(super) fn pump(&mut self, now: Instant, out: &mut Outbox) {
-        while let Some((ticket, key)) = self.gate.next(now) {
-            self.gate.leave(key.0, ticket);
-            match self.pendings.get(key) {
+        while let Some((ticket, asked)) = self.gate.next(now) {
+            self.gate.leave(asked.iid(), ticket);
+            match self.pendings.get(asked) {
                 Some(pending) if pending.is_wanted(now) => {
-                    self.gate.spend(key.0, now);
-                    self.send_request(key, now, out);
+                    self.gate.spend(asked.iid(), now);
+                    self.send_request(asked, now, out);
                 }
                 Some(_) => {
                     self.counters.bump(Counter::RequestsAbandoned);
-                    self.pendings.remove(key);
+                    self.pendings.remove(asked);
                 }
                 None => {}
             }
         }
     }
 
-    fn send_request(&mut self, key: EidPrefix, now: Instant, out: &mut Outbox) {
-        let Some(pending) = self.pendings.get(key) else { return };
+    fn send_request(&mut self, asked: Question, now: Instant, out: &mut Outbox) {
+        let Some(pending) = self.pendings.get(asked) else { return };
         let (tries, smr) = (pending.tries, pending.why.smr);
         if tries == 0 && pending.why.waits && now > pending.since {
             self.counters.bump(Counter::RequestsDelayed);
         }
         let resolvers = &self.settings.resolvers;
         let index = (self.preferred + usize::from(tries)) % resolvers.len().max(1);
-        let Some(resolver) = resolvers.get(index).copied() else { return self.give_up(key) };
-        let subscribe = self.may_subscribe(key, tries);
+        let Some(resolver) = resolvers.get(index).copied() else { return self.give_up(asked) };
+        let series = self.series(asked);
+        let subscribe = self.may_subscribe(series, tries);
+        let Some(tail) = self.block(asked, subscribe) else {
+            self.counters.bump(Counter::ClassTooLong);
+            return self.give_up(asked);
+        };
         let nonce = match subscribe {
-            true => self.subscriptions.next_nonce(key, &mut self.random),
+            true => self.subscriptions.next_nonce(series, &mut self.random),
             false => self.random.number(),
         };
-        let record = RequestRecord { subscribe, ..RequestRecord::of(key.0, key.1) };
+        let record = RequestRecord { subscribe, ..RequestRecord::of(asked.iid(), asked.prefix()) };
         let rlocs = self.settings.local_rlocs.iter().take(MAX_ITR_RLOCS);
         let request = MapRequest {
             smr_invoked: smr,
@@ -201,37 +229,62 @@ impl Itr {
             itr_rlocs: rlocs.map(|rloc| LispAddress::Ip(*rloc)).collect(),
             records: vec![record],
             xtr: subscribe.then_some(self.identity.xtr),
+            tail,
             ..MapRequest::default()
         };
-        out.send(resolver, self.encapsulated(&request, key.1.addr(), resolver));
-        self.pendings.sent(key, nonce, index, now);
+        out.send(resolver, self.encapsulated(&request, asked.prefix().addr(), resolver));
+        self.pendings.sent(asked, nonce, index, now);
         self.silence.asked(now);
         self.counters.bump(Counter::RequestsSent);
         if tries > 0 {
             self.counters.bump(Counter::RequestsRetried);
         }
-        self.await_answer(key, now);
+        self.await_answer(asked, now);
         if subscribe {
-            self.subscriptions.set_due(key, now + self.settings.timers.linger);
+            self.subscriptions.set_due(series, now + self.settings.timers.linger);
         }
     }
 
+    /// What a request says of the needs; nothing where context plays no part. None if it cannot be said.
+    pub(super) fn block(&self, asked: Question, subscribe: bool) -> Option<Vec<u8>> {
+        if !self.settings.uses_context(asked.iid(), asked.prefix()) {
+            return Some(Vec::new());
+        }
+        let constraints = self.classes.constraints(asked.needs)?.to_vec();
+        let block = Acx {
+            aware: true,
+            constraints,
+            return_attributes: true,
+            // Some look for the identity at the end of the message.
+            echo: subscribe.then_some(self.identity.xtr),
+            ..Acx::default()
+        };
+        block.fits().then(|| block.bytes())
+    }
+
+    /// The subscription that a request belongs to: one per EID, or one per need where answers are filtered.
+    fn series(&self, asked: Question) -> Question {
+        let skill = self.settings.is_skill(asked.iid(), asked.prefix());
+        let filtered = self.contexts.get(asked.key).map_or(skill, |known| known.is_filtered());
+        if filtered { asked } else { Question::plain(asked.key) }
+    }
+
     /// The next request goes out when the gap is over; a tenth more or less, so that many do not fall into step.
-    fn await_answer(&mut self, key: EidPrefix, now: Instant) {
-        let Some(pending) = self.pendings.get(key) else { return };
+    fn await_answer(&mut self, asked: Question, now: Instant) {
+        let Some(pending) = self.pendings.get(asked) else { return };
         let gap = pending.gap(&self.settings.timers);
         let jitter = u64::try_from(gap.as_micros() / 10).unwrap_or(0);
         let until = now + gap + Duration::from_micros(self.random.below(jitter));
-        self.pendings.set_state(key, State::Asked, Some(until));
+        self.pendings.set_state(asked, State::Asked, Some(until));
     }
 
     /// Whether a request subscribes. Every second one of a series without an answer does not, because the
     /// Map-Server may dislike just that.
-    fn may_subscribe(&mut self, key: EidPrefix, tries: u8) -> bool {
+    fn may_subscribe(&mut self, series: Question, tries: u8) -> bool {
         if !self.settings.subscribes() || (tries >= 2 && tries.is_multiple_of(2)) {
             return false;
         }
-        let room = self.has_subscription_for(key);
+        let room = self.has_subscription_for(series);
         if !room {
             self.counters.bump(Counter::SubscriptionsFull);
         }
@@ -240,11 +293,11 @@ impl Itr {
 
     /// Whether there is a subscription for this prefix, or room for one. What has no mapping yet gets only half of
     /// the room, so that a scan of unknown EIDs does not use up all.
-    pub(super) fn has_subscription_for(&self, key: EidPrefix) -> bool {
+    pub(super) fn has_subscription_for(&self, series: Question) -> bool {
         let limit = self.settings.limits.subscriptions;
-        let mapped = self.cache.get(key).is_some_and(Entry::is_positive);
+        let mapped = self.cache.get(series.key).is_some_and(Entry::is_positive);
         let room = if mapped { limit } else { limit / 2 };
-        self.subscriptions.get(key).is_some() || self.subscriptions.len() < room
+        self.subscriptions.get(series).is_some() || self.subscriptions.len() < room
     }
 
     /// The request in an Encapsulated Control Message. Its inner addresses are one of our RLOCs and the EID;
@@ -266,23 +319,23 @@ impl Itr {
     }
 
     /// A question's deadline came: ask again, pause, or give up.
-    pub(super) fn pending_due(&mut self, key: EidPrefix, now: Instant) {
-        let Some(pending) = self.pendings.get(key) else { return };
+    pub(super) fn pending_due(&mut self, asked: Question, now: Instant) {
+        let Some(pending) = self.pendings.get(asked) else { return };
         let exhausted = pending.tries >= self.settings.timers.unanswered_max;
         match pending.state {
-            State::Paused => self.give_up(key),
+            State::Paused => self.give_up(asked),
             _ if exhausted => {
                 self.counters.bump(Counter::RequestsPaused);
                 let until = now + self.settings.timers.pause;
-                self.pendings.set_state(key, State::Paused, Some(until));
+                self.pendings.set_state(asked, State::Paused, Some(until));
             }
             _ if !pending.is_wanted_again() => {
                 self.counters.bump(Counter::RequestsAbandoned);
-                self.give_up(key);
+                self.give_up(asked);
             }
             _ => {
-                let ticket = self.gate.enter(key);
-                self.pendings.set_state(key, State::Queued(ticket), None);
+                let ticket = self.gate.enter(asked);
+                self.pendings.set_state(asked, State::Queued(ticket), None);
             }
         }
     }

@@ -53,7 +53,7 @@ impl GroupRanges {
 }
 
 /// Everything the ITR is told. The default has no map-resolver, no RLOC and no group, so it asks nobody.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItrSettings {
     /// Where to ask, in order of preference.
     pub resolvers: Vec<IpAddr>,
@@ -75,9 +75,39 @@ pub struct ItrSettings {
     pub ranking: Ranking,
     /// EIDs that many agents have at a time, each at a site of its own; our own RLOC is one of their locators.
     pub skills: Vec<(Iid, Prefix)>,
+    /// How long flows stay with an agent that drains.
+    pub drain: Duration,
+}
+
+impl Default for ItrSettings {
+    fn default() -> Self {
+        Self {
+            resolvers: Vec::new(),
+            local_rlocs: Vec::new(),
+            map_servers: Vec::new(),
+            groups: BTreeMap::new(),
+            timers: Timers::default(),
+            limits: Limits::default(),
+            no_subscriptions: false,
+            classes: Vec::new(),
+            ranking: Ranking::default(),
+            skills: Vec::new(),
+            drain: Duration::from_secs(30),
+        }
+    }
 }
 
 impl ItrSettings {
+    /// Whether the prefix is a skill.
+    pub fn is_skill(&self, iid: Iid, prefix: Prefix) -> bool {
+        self.skills.iter().any(|(of, skills)| *of == iid && skills.covers(&prefix))
+    }
+
+    /// Whether context plays a part in what is sent to this prefix: requests ask for it, and each class has a row.
+    pub fn uses_context(&self, iid: Iid, prefix: Prefix) -> bool {
+        !self.classes.is_empty() || self.is_skill(iid, prefix)
+    }
+
     /// Whether requests ask to be kept informed. Without a key the Map-Server's confirmation could not be verified.
     pub fn subscribes(&self) -> bool {
         !self.no_subscriptions && self.map_servers.iter().any(|server| !server.keys.is_empty())
@@ -167,6 +197,8 @@ pub struct Limits {
     pub pending: usize,
     /// Subscriptions.
     pub subscriptions: usize,
+    /// Bytes of memory for what is said of locators, and the rows that follow from it.
+    pub context: usize,
     /// Remote RLOCs that are probed.
     pub remotes: usize,
     /// Records taken from one message.
@@ -189,6 +221,7 @@ impl Default for Limits {
             negatives: 8192,
             pending: 4096,
             subscriptions: 10_000,
+            context: 256 << 20,
             remotes: 16_384,
             records: 64,
             min_prefix_len: 1,

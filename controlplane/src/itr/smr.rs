@@ -12,6 +12,7 @@ use sterna_wire::lisp::control::MapRequest;
 use super::cache::Entry;
 use super::counters::Counter;
 use super::pending::Why;
+use super::question::Question;
 use super::{EidPrefix, Itr};
 use crate::outbox::Outbox;
 
@@ -21,13 +22,21 @@ impl Itr {
         self.observe(now);
         match self.solicited(request, now) {
             Ok(asked) => {
-                if self.ask(asked, Why::SMR, now) {
+                if self.solicit(asked, now) {
                     self.counters.bump(Counter::SmrsAccepted);
                 }
                 self.pump(now, out);
             }
             Err(reason) => self.counters.bump(reason),
         }
+    }
+
+    fn solicit(&mut self, key: EidPrefix, now: Instant) -> bool {
+        let mut asked = false;
+        for needs in self.needs_of(key) {
+            asked |= self.ask(Question { key, needs }, Why::SMR, now);
+        }
+        asked
     }
 
     /// What to ask for because of it.

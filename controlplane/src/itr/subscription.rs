@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::EidPrefix;
+use super::question::Question;
 use super::schedule::Schedule;
 use crate::random::Random;
 
@@ -20,7 +21,7 @@ const RANDOM_BITS: u32 = 43;
 const START_SHIFT: u32 = 44;
 const START_MASK: u64 = (1 << 20) - 1;
 /// Subscriptions whose windows may overlap and that are looked at.
-const MAX_CANDIDATES: usize = 4;
+const MAX_CANDIDATES: usize = 20;
 
 /// One subscription.
 #[derive(Clone, Debug)]
@@ -39,20 +40,20 @@ pub struct Subscription {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
     /// The next one.
-    New(EidPrefix),
+    New(Question),
     /// The same as last time.
-    Same(EidPrefix),
+    Same(Question),
     /// One from before.
-    Old(EidPrefix),
+    Old(Question),
 }
 
 /// All subscriptions.
 #[derive(Debug)]
 pub struct Subscriptions {
     start: u64,
-    subscriptions: BTreeMap<EidPrefix, Subscription>,
-    by_last: BTreeSet<(u64, EidPrefix)>,
-    deadlines: Schedule<EidPrefix>,
+    subscriptions: BTreeMap<Question, Subscription>,
+    by_last: BTreeSet<(u64, Question)>,
+    deadlines: Schedule<Question>,
 }
 
 impl Subscriptions {
@@ -71,36 +72,51 @@ impl Subscriptions {
         self.subscriptions.len()
     }
 
-    /// The subscription of exactly this prefix.
-    pub fn get(&self, key: EidPrefix) -> Option<&Subscription> {
+    /// The subscription to exactly this.
+    pub fn get(&self, key: Question) -> Option<&Subscription> {
         self.subscriptions.get(&key)
     }
 
-    /// All subscribed prefixes.
-    pub fn keys(&self) -> impl Iterator<Item = EidPrefix> + '_ {
+    /// All that is subscribed.
+    pub fn keys(&self) -> impl Iterator<Item = Question> + '_ {
         self.subscriptions.keys().copied()
+    }
+
+    /// The subscriptions to exactly this prefix, whatever is needed.
+    pub fn about(&self, key: EidPrefix) -> Vec<Question> {
+        self.subscriptions.range(Question::about(key)).map(|(asked, _)| *asked).collect()
     }
 
     /// Whether a Map-Server confirmed the subscription of exactly this prefix.
     pub fn is_confirmed(&self, key: EidPrefix) -> bool {
-        self.get(key).is_some_and(|subscription| subscription.confirmed)
+        self.subscriptions.range(Question::about(key)).any(|(_, subscription)| subscription.confirmed)
     }
 
     /// Whether a record of this prefix can belong to a subscription of ours: it lies in a subscribed prefix.
     pub fn covers(&self, key: EidPrefix) -> bool {
         (0..=key.1.len()).rev().any(|len| {
-            sterna_wire::Prefix::masked(key.1.addr(), len)
-                .is_ok_and(|prefix| self.subscriptions.contains_key(&(key.0, prefix)))
+            sterna_wire::Prefix::masked(key.1.addr(), len).is_ok_and(|prefix| self.is_any((key.0, prefix)))
         })
     }
 
-    /// The nonce of the next request for this prefix; it begins a subscription if there is none.
-    pub fn next_nonce(&mut self, key: EidPrefix, random: &mut Random) -> u64 {
+    /// Whether there is a subscription to this prefix, whatever is needed.
+    fn is_any(&self, key: EidPrefix) -> bool {
+        self.subscriptions.range(Question::about(key)).next().is_some()
+    }
+
+    /// The nonce of the next request for this; it begins a subscription if there is none.
+    pub fn next_nonce(&mut self, key: Question, random: &mut Random) -> u64 {
         let start = self.start;
+        let beside = self
+            .subscriptions
+            .range(Question::about(key.key))
+            .map(|(_, beside)| beside.asked.max(beside.last));
+        let above = beside.max().map(|highest| highest + 2 * WINDOW);
         let by_last = &mut self.by_last;
         let subscription = self.subscriptions.entry(key).or_insert_with(|| {
             // One at least, so that there is a nonce below the first one.
-            let first = (start << START_SHIFT) | (random.number() >> (64 - RANDOM_BITS)).max(1);
+            let random = || (start << START_SHIFT) | (random.number() >> (64 - RANDOM_BITS)).max(1);
+            let first = above.unwrap_or_else(random);
             by_last.insert((first - 1, key));
             Subscription { last: first - 1, asked: first - 1, confirmed: false, due: None }
         });
@@ -109,22 +125,22 @@ impl Subscriptions {
     }
 
     /// The subscription that this nonce belongs to, and for which `related` holds.
-    pub fn find(&self, nonce: u64, related: impl Fn(EidPrefix) -> bool) -> Option<Match> {
-        let lowest = (nonce.saturating_sub(WINDOW), super::first_key());
-        let highest = (nonce, super::last_key());
+    pub fn find(&self, nonce: u64, related: impl Fn(Question) -> bool) -> Option<Match> {
+        let lowest = (nonce.saturating_sub(WINDOW), first());
+        let highest = (nonce, last());
         let below = self.by_last.range(lowest..=highest).rev().take(MAX_CANDIDATES);
         let new = below
             .filter(|(_, key)| related(*key))
             .map(|(last, key)| if *last == nonce { Match::Same(*key) } else { Match::New(*key) });
-        let above = (nonce.saturating_add(1), super::first_key());
-        let end = (nonce.saturating_add(WINDOW), super::last_key());
+        let above = (nonce.saturating_add(1), first());
+        let end = (nonce.saturating_add(WINDOW), last());
         let old = self.by_last.range(above..=end).take(MAX_CANDIDATES);
         let old = old.filter(|(_, key)| related(*key)).map(|(_, key)| Match::Old(*key));
         new.chain(old).next()
     }
 
     /// A Map-Notify with this nonce was accepted; whether it is the first one.
-    pub fn accept(&mut self, key: EidPrefix, nonce: u64) -> bool {
+    pub fn accept(&mut self, key: Question, nonce: u64) -> bool {
         let Some(subscription) = self.subscriptions.get_mut(&key) else { return false };
         self.by_last.remove(&(subscription.last, key));
         subscription.last = subscription.last.max(nonce);
@@ -132,8 +148,34 @@ impl Subscriptions {
         !std::mem::replace(&mut subscription.confirmed, true)
     }
 
+    /// An answer to a request of one subscription turned out to be the first message of another: it depends on what
+    /// is needed. Whether that one is new.
+    pub fn fork(&mut self, key: Question, nonce: u64) -> bool {
+        if self.subscriptions.contains_key(&key) {
+            return false;
+        }
+        self.by_last.insert((nonce, key));
+        self.subscriptions
+            .insert(key, Subscription { last: nonce, asked: nonce, confirmed: false, due: None });
+        true
+    }
+
+    /// What was asked for certain needs was answered for all: it is the subscription to the prefix from now on.
+    pub fn widen(&mut self, key: Question) {
+        let plain = Question::plain(key.key);
+        if key == plain {
+            return;
+        }
+        let Some(mut one) = self.subscriptions.remove(&key) else { return };
+        self.remove(plain);
+        self.deadlines.set(key, &mut one.due, None);
+        self.by_last.remove(&(one.last, key));
+        self.by_last.insert((one.last, plain));
+        self.subscriptions.insert(plain, one);
+    }
+
     /// The subscription is over; gives whether it was confirmed.
-    pub fn remove(&mut self, key: EidPrefix) -> bool {
+    pub fn remove(&mut self, key: Question) -> bool {
         let Some(mut subscription) = self.subscriptions.remove(&key) else { return false };
         self.deadlines.set(key, &mut subscription.due, None);
         self.by_last.remove(&(subscription.last, key));
@@ -141,14 +183,14 @@ impl Subscriptions {
     }
 
     /// Looks at the subscription at that time.
-    pub fn set_due(&mut self, key: EidPrefix, at: Instant) {
+    pub fn set_due(&mut self, key: Question, at: Instant) {
         if let Some(subscription) = self.subscriptions.get_mut(&key) {
             self.deadlines.set(key, &mut subscription.due, Some(at));
         }
     }
 
     /// A subscription to look at.
-    pub fn due(&self, now: Instant) -> Option<EidPrefix> {
+    pub fn due(&self, now: Instant) -> Option<Question> {
         self.deadlines.due(now)
     }
 
@@ -158,14 +200,64 @@ impl Subscriptions {
     }
 }
 
+/// The first and the last there can be.
+fn first() -> Question {
+    *Question::about(super::first_key()).start()
+}
+
+fn last() -> Question {
+    *Question::about(super::last_key()).end()
+}
+
 #[cfg(test)]
 mod tests {
     use sterna_wire::{Iid, Prefix};
 
     use super::*;
 
-    fn key(number: u32) -> EidPrefix {
-        (Iid::DEFAULT, Prefix::host(number.to_be_bytes().into()))
+    fn key(number: u32) -> Question {
+        Question::plain((Iid::DEFAULT, Prefix::host(number.to_be_bytes().into())))
+    }
+
+    fn needing(number: u32, hash: u8) -> Question {
+        Question { needs: Some([hash; 8]), ..key(number) }
+    }
+
+    #[test]
+    fn later_ones_of_an_eid_begin_above_the_earlier_ones_and_apart_from_them() {
+        let (mut subscriptions, mut random) = (Subscriptions::new(3), Random::seeded(1));
+        let plain = subscriptions.next_nonce(key(1), &mut random);
+        let needing_1 = subscriptions.next_nonce(needing(1, 1), &mut random);
+        let needing_2 = subscriptions.next_nonce(needing(1, 2), &mut random);
+        assert!(needing_1 > plain + WINDOW && needing_2 > needing_1 + WINDOW);
+        assert_eq!(subscriptions.find(needing_1, |_| true), Some(Match::New(needing(1, 1))));
+        assert_eq!(subscriptions.find(plain + 3, |_| true), Some(Match::New(key(1))));
+    }
+
+    #[test]
+    fn an_answer_for_all_makes_the_subscription_that_of_the_prefix() {
+        let (mut subscriptions, mut random) = (Subscriptions::new(3), Random::seeded(1));
+        subscriptions.next_nonce(key(1), &mut random);
+        let nonce = subscriptions.next_nonce(needing(1, 1), &mut random);
+        subscriptions.set_due(key(1), Instant::now());
+        subscriptions.accept(needing(1, 1), nonce);
+        subscriptions.widen(needing(1, 1));
+        assert_eq!((subscriptions.len(), subscriptions.by_last.len()), (1, 1));
+        assert_eq!(subscriptions.find(nonce + 1, |_| true), Some(Match::New(key(1))));
+        assert_eq!(subscriptions.next_due(), None);
+        subscriptions.widen(key(1));
+        assert_eq!(subscriptions.next_nonce(key(1), &mut random), nonce + 1);
+    }
+
+    #[test]
+    fn an_answer_for_certain_needs_begins_a_subscription_of_its_own() {
+        let (mut subscriptions, mut random) = (Subscriptions::new(3), Random::seeded(1));
+        let nonce = subscriptions.next_nonce(key(1), &mut random);
+        assert!(subscriptions.fork(needing(1, 1), nonce) && !subscriptions.fork(needing(1, 1), nonce + 9));
+        let of = |needs: Option<[u8; 8]>| move |key: Question| key.needs == needs;
+        assert_eq!(subscriptions.find(nonce, of(Some([1; 8]))), Some(Match::Same(needing(1, 1))));
+        assert_eq!(subscriptions.find(nonce, of(None)), Some(Match::New(key(1))));
+        assert!(subscriptions.accept(needing(1, 1), nonce) && subscriptions.is_confirmed(key(1).key));
     }
 
     #[test]
@@ -217,7 +309,8 @@ mod tests {
     #[test]
     fn a_record_belongs_to_the_subscriptions_that_contain_it() {
         let (mut subscriptions, mut random) = (Subscriptions::new(0), Random::seeded(1));
-        subscriptions.next_nonce((Iid::DEFAULT, "10.1.0.0/16".parse().unwrap()), &mut random);
+        subscriptions
+            .next_nonce(Question::plain((Iid::DEFAULT, "10.1.0.0/16".parse().unwrap())), &mut random);
         let covers =
             |iid, prefix: &str| subscriptions.covers((Iid::new(iid).unwrap(), prefix.parse().unwrap()));
         assert!(covers(0, "10.1.0.0/16") && covers(0, "10.1.2.3/32"));

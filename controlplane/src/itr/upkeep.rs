@@ -6,22 +6,24 @@ use std::time::{Duration, Instant};
 use sterna_wire::lisp::control::{LispAddress, MapRequest, RequestRecord};
 
 use super::cache::{Entry, Known};
+use super::classes::Classes;
 use super::counters::Counter;
 use super::limits::Bucket;
+use super::question::Question;
 use super::settings::{ItrSettings, Rate};
 use super::{EidPrefix, Itr, Surroundings};
 use crate::outbox::Outbox;
 
 /// Deadlines of each kind that one tick serves; the rest has to wait a moment, so that a tick is short.
 const BUDGET: usize = 1024;
-const MOMENT: Duration = Duration::from_millis(1);
+pub(super) const MOMENT: Duration = Duration::from_millis(1);
 /// Subscriptions that wait to be ended.
 const MAX_FAREWELLS: usize = 1024;
 
-/// Subscriptions to end, with the nonces for that.
+/// Subscriptions to end, with the nonces for that and what was needed.
 #[derive(Debug)]
 pub struct Farewells {
-    waiting: VecDeque<(EidPrefix, u64)>,
+    waiting: VecDeque<(EidPrefix, u64, Vec<u8>)>,
     pub(super) bucket: Bucket,
 }
 
@@ -52,13 +54,14 @@ impl Itr {
             Some(())
         });
         self.serve(now, |itr| {
-            let key = itr.subscriptions.due(now)?;
-            itr.subscription_due(key, now);
+            let asked = itr.subscriptions.due(now)?;
+            itr.subscription_due(asked, now);
             Some(())
         });
         self.say_farewell(now, out);
-        self.pump(now, out);
         self.probe_due(now, out);
+        self.follow_paths(now, out);
+        self.pump(now, out);
         if self.prober.next_due().is_some_and(|due| due <= now) {
             self.resume = Some(now + MOMENT);
         }
@@ -77,6 +80,7 @@ impl Itr {
             self.pendings.next_due(),
             self.cache.next_due(),
             self.subscriptions.next_due(),
+            self.contexts.next_due(),
             self.prober.next_due(),
             self.gate.ready_at(now),
             self.farewells.ready_at(now),
@@ -94,10 +98,15 @@ impl Itr {
         self.farewells.bucket.set_rate(limits.unsubscribe);
         let moved = settings.local_rlocs != self.settings.local_rlocs;
         let regrouped = settings.groups != self.settings.groups;
+        let reclassed = self.is_reclassed(&settings);
+        if reclassed {
+            self.part_with(&settings);
+            self.classes = Classes::new(&settings.classes);
+        }
         self.settings = settings;
-        let Some(now) = self.clock.filter(|_| moved || regrouped) else { return };
-        let gone: Vec<EidPrefix> =
-            self.pendings.iter().map(|(key, _)| key).filter(|key| !self.asks(*key)).collect();
+        let Some(now) = self.clock.filter(|_| moved || regrouped || reclassed) else { return };
+        let gone: Vec<Question> =
+            self.pendings.iter().map(|(asked, _)| asked).filter(|asked| !self.asks(asked.key)).collect();
         gone.into_iter().for_each(|key| self.give_up(key));
         let gone: Vec<EidPrefix> =
             self.cache.iter().filter(|(key, entry)| !self.allows(*key, entry)).map(|(key, _)| key).collect();
@@ -106,6 +115,27 @@ impl Itr {
         if moved {
             self.resubscribe(now);
         }
+        if moved || reclassed {
+            self.reclassify(now);
+            self.drop_needs();
+            self.rank_due(now, out);
+        }
+    }
+
+    fn is_reclassed(&self, settings: &ItrSettings) -> bool {
+        let of = |settings: &ItrSettings| {
+            (settings.classes.clone(), settings.ranking, settings.skills.clone(), settings.drain)
+        };
+        of(settings) != of(&self.settings)
+    }
+
+    /// Subscriptions for needs that no class has any more are ended while it is known what was needed.
+    fn part_with(&mut self, settings: &ItrSettings) {
+        let classes = Classes::new(&settings.classes);
+        let subscribed = self.subscriptions.keys();
+        let gone: Vec<Question> =
+            subscribed.filter(|asked| classes.constraints(asked.needs).is_none()).collect();
+        gone.into_iter().for_each(|asked| self.part(asked));
     }
 
     /// Whether the settings let us ask for this prefix.
@@ -133,7 +163,8 @@ impl Itr {
     fn resubscribe(&mut self, now: Instant) {
         let gap = Duration::from_secs(1) / self.settings.limits.adopt_rate.max(1);
         let mut at = now;
-        let subscribed: Vec<EidPrefix> = self.subscriptions.keys().collect();
+        let subscribed: std::collections::BTreeSet<EidPrefix> =
+            self.subscriptions.keys().map(|asked| asked.key).collect();
         for key in subscribed {
             let positive = self.cache.get(key).is_some_and(|entry| entry.is_positive() && !entry.stale);
             if positive {
@@ -175,7 +206,7 @@ impl Itr {
             }
             return self.cache.set_due(key, entry.expires);
         }
-        let wanted = entry.in_use(now) || self.pendings.get(key).is_some() || self.silence.holds(now);
+        let wanted = entry.in_use(now) || self.is_asking(key) || self.silence.holds(now);
         if !entry.is_positive() || !wanted {
             self.counters.bump(Counter::EntriesExpired);
             return self.forget(key, now, out);
@@ -187,18 +218,28 @@ impl Itr {
     }
 
     /// Looks whether a subscription is still needed: it has an entry, or a question.
-    fn subscription_due(&mut self, key: EidPrefix, now: Instant) {
-        if self.cache.get(key).is_some() || self.pendings.get(key).is_some() {
-            return self.subscriptions.set_due(key, now + self.settings.timers.linger);
+    fn subscription_due(&mut self, asked: Question, now: Instant) {
+        let known = self.contexts.get(asked.key);
+        // One for certain needs is void once answers are for all.
+        let holds = asked.needs.is_none() || known.is_some_and(|known| known.is_filtered());
+        let is_asking = self.is_asking(asked.key);
+        if is_asking || (holds && self.cache.get(asked.key).is_some()) {
+            return self.subscriptions.set_due(asked, now + self.settings.timers.linger);
         }
-        let nonce = self.subscriptions.next_nonce(key, &mut self.random);
-        if !self.subscriptions.remove(key) {
+        self.part(asked);
+    }
+
+    /// Ends a subscription: the Map-Server is told later, and only of one that it confirmed.
+    fn part(&mut self, asked: Question) {
+        let nonce = self.subscriptions.next_nonce(asked, &mut self.random);
+        let tail = self.block(asked, true).unwrap_or_default();
+        if !self.subscriptions.remove(asked) {
             return;
         }
         if self.farewells.waiting.len() >= MAX_FAREWELLS {
             return self.counters.bump(Counter::FarewellsDropped);
         }
-        self.farewells.waiting.push_back((key, nonce));
+        self.farewells.waiting.push_back((asked.key, nonce, tail));
     }
 
     /// Ends subscriptions at the Map-Server: a subscription without an address to publish to (RFC 9437 section 5).
@@ -208,12 +249,13 @@ impl Itr {
             return self.farewells.waiting.clear();
         };
         while !self.farewells.waiting.is_empty() && self.farewells.bucket.take(now) {
-            let Some((key, nonce)) = self.farewells.waiting.pop_front() else { return };
+            let Some((key, nonce, tail)) = self.farewells.waiting.pop_front() else { return };
             let request = MapRequest {
                 nonce,
                 itr_rlocs: vec![LispAddress::None],
                 records: vec![RequestRecord { subscribe: true, ..RequestRecord::of(key.0, key.1) }],
                 xtr: Some(self.identity.xtr),
+                tail,
                 ..MapRequest::default()
             };
             out.send(resolver, self.encapsulated(&request, key.1.addr(), resolver));

@@ -1,5 +1,6 @@
 //! What the management API shows of the ITR.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -7,10 +8,13 @@ use sterna_wire::lisp::control::Act;
 use sterna_wire::{Iid, Prefix};
 
 use super::cache::{Entry, Known};
+use super::contexts::Rows;
 use super::liveness::{Remote, State};
+use super::pending::Pending;
+use super::question::Question;
 use super::sets::LocatorSets;
 use super::{EidPrefix, Itr};
-use crate::outbox::Locator;
+use crate::outbox::{Choice, Locator};
 
 /// Where an EID prefix stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub struct EntryView {
     pub subscribed: bool,
     /// The mapping system was asked about it and has not answered yet.
     pub asking: bool,
+    /// What each context class uses; empty where context plays no part.
+    pub classes: BTreeMap<u8, Choice>,
     /// When it was learned, or first asked for.
     pub learned: Instant,
     /// When its time is over; none for a question.
@@ -87,8 +93,8 @@ impl Itr {
     /// The map-cache, and after it what was asked for and has no entry yet.
     pub fn entries(&self) -> impl Iterator<Item = EntryView> + '_ {
         let cached = self.cache.iter().map(|(key, entry)| self.view(key, entry));
-        let asked = self.pendings.iter().filter(|(key, _)| self.cache.get(*key).is_none());
-        let asked = asked.map(|((iid, prefix), pending)| EntryView {
+        let asked = self.unanswered();
+        let asked = asked.map(|(Question { key: (iid, prefix), .. }, pending)| EntryView {
             iid,
             prefix,
             state: EntryState::Resolving,
@@ -96,11 +102,19 @@ impl Itr {
             locators: Vec::new(),
             subscribed: self.subscriptions.is_confirmed((iid, prefix)),
             asking: true,
+            classes: Rows::new(),
             learned: pending.since,
             expires: None,
             used: pending.demanded,
         });
         cached.chain(asked)
+    }
+
+    /// Questions about prefixes without an entry, one of each prefix.
+    fn unanswered(&self) -> impl Iterator<Item = (Question, &Pending)> + '_ {
+        let mut last = None;
+        let asked = self.pendings.iter().filter(|(asked, _)| self.cache.get(asked.key).is_none());
+        asked.filter(move |(asked, _)| last.replace(asked.key) != Some(asked.key))
     }
 
     /// The entry that packets to this EID meet.
@@ -130,7 +144,8 @@ impl Itr {
             },
             locators: locators_of(entry, &self.sets).to_vec(),
             subscribed: self.is_subscribed((iid, prefix), entry),
-            asking: self.pendings.get((iid, prefix)).is_some(),
+            asking: self.is_asking((iid, prefix)),
+            classes: self.contexts.rows((iid, prefix)),
             learned: entry.learned,
             expires: Some(entry.expires),
             used: entry.used,

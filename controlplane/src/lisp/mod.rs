@@ -133,10 +133,17 @@ impl Roles {
 
 /// What the dataplane says.
 impl Roles {
-    /// A packet has no answer.
-    pub fn miss(&mut self, iid: Iid, eid: IpAddr, source: bool, now: Instant, out: &mut Outbox) {
+    /// A packet of a context class has no answer.
+    pub fn miss(
+        &mut self,
+        (iid, eid): (Iid, IpAddr),
+        source: bool,
+        class: u8,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         if let Some(itr) = &mut self.itr {
-            itr.miss(iid, eid, source, now, out);
+            itr.miss(iid, eid, source, class, now, out);
         }
     }
 

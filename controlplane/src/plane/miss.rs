@@ -33,8 +33,8 @@ pub struct Misses {
 }
 
 impl ControlPlane {
-    /// A packet had no answer, or (`source`) its outer source is none of its inner source's locators.
-    pub(super) fn miss(&mut self, iid: Iid, eid: IpAddr, source: bool, now: Instant) {
+    /// A packet of a context class had no answer, or (`source`) its outer source is none of its inner source's locators.
+    pub(super) fn miss(&mut self, (iid, eid): (Iid, IpAddr), source: bool, class: u8, now: Instant) {
         self.misses.received += 1;
         self.misses.source_checks += u64::from(source);
         let Some(&action) = self.tables.site().on_negative.get(&iid) else {
@@ -50,7 +50,7 @@ impl ControlPlane {
         if self.roles.asks() {
             self.misses.asked += 1;
             let mut out = Outbox::default();
-            self.roles.miss(iid, eid, source, now, &mut out);
+            self.roles.miss((iid, eid), source, class, now, &mut out);
             return self.settle(out, now);
         }
         match self.negatives.insert(iid, eid, action, now) {

@@ -161,7 +161,7 @@ impl ControlPlane {
     /// The dataplane says something.
     pub fn event(&mut self, event: Event, now: Instant) {
         match event {
-            Event::Miss { iid, eid, source, .. } => self.miss(iid, eid, source, now),
+            Event::Miss { iid, eid, source, class, .. } => self.miss((iid, eid), source, class, now),
             Event::Agent { iid, eid, mac, port, vlan } => {
                 let at = Attachment { mac, port, vlan };
                 self.agents.seen(iid, eid, at, now);

@@ -18,7 +18,7 @@ fn groups(limits: Limits) -> ItrSettings {
 fn scan(bench: &mut Bench, iid: u32, from: u32, count: u32) {
     for number in from..from + count {
         let eid = std::net::Ipv4Addr::from_bits(0x0a00_0001 + number).into();
-        bench.call(|itr, now, out| itr.miss(Iid::new(iid).unwrap(), eid, false, now, out));
+        bench.call(|itr, now, out| itr.miss(Iid::new(iid).unwrap(), eid, false, 0, now, out));
     }
 }
 
@@ -79,7 +79,7 @@ fn forged_sources_do_not_keep_questions_of_agents_from_being_asked() {
     for second in 0..5_u32 {
         for number in 0..5000 {
             let source = std::net::Ipv4Addr::from_bits(0x0a80_0001 + second * 5000 + number).into();
-            bench.call(|itr, now, out| itr.miss(Iid::new(101).unwrap(), source, true, now, out));
+            bench.call(|itr, now, out| itr.miss(Iid::new(101).unwrap(), source, true, 0, now, out));
         }
         let before = bench.asked.len();
         scan(&mut bench, 100, second, 1);

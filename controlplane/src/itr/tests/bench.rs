@@ -204,11 +204,11 @@ impl Bench {
     }
 
     pub fn miss(&mut self, eid: &str) {
-        self.call(|itr, now, out| itr.miss(group(), ip(eid), false, now, out));
+        self.call(|itr, now, out| itr.miss(group(), ip(eid), false, 0, now, out));
     }
 
     pub fn doubt(&mut self, source: &str) {
-        self.call(|itr, now, out| itr.miss(group(), ip(source), true, now, out));
+        self.call(|itr, now, out| itr.miss(group(), ip(source), true, 0, now, out));
     }
 
     pub fn used(&mut self, text: &str) {

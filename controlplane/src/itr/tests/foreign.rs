@@ -39,7 +39,7 @@ fn bench() -> Bench {
 }
 
 fn miss(bench: &mut Bench, eid: &str) {
-    bench.call(|itr, now, out| itr.miss(Iid::DEFAULT, ip(eid), false, now, out));
+    bench.call(|itr, now, out| itr.miss(Iid::DEFAULT, ip(eid), false, 0, now, out));
 }
 
 fn hand_in(bench: &mut Bench, hex: &str, nonce: u64, from: &str) {

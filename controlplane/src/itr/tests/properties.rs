@@ -142,7 +142,7 @@ impl Run {
         match event {
             Event::Wait(millis) => bench.wait(millis),
             Event::Miss { eid, source } => {
-                bench.call(|itr, now, out| itr.miss(group(), eid_of(eid), source, now, out));
+                bench.call(|itr, now, out| itr.miss(group(), eid_of(eid), source, 0, now, out));
             }
             Event::Used { eid } => {
                 bench.call(|itr, now, _| itr.used(group(), Prefix::host(eid_of(eid)), now));
@@ -203,6 +203,7 @@ impl Run {
         assert!(itr.subscriptions.len() <= MAX_SUBSCRIPTIONS);
         itr.cache.check();
         itr.pendings.check();
+        itr.contexts.check();
         itr.prober.check();
         let queued = itr
             .pendings

@@ -307,7 +307,7 @@ fn questions_that_cannot_be_asked_are_counted() {
     for eid in ["224.0.0.1", "127.0.0.1", "255.255.255.255", "ff02::1", "10.9.0.7"] {
         bench.miss(eid);
     }
-    bench.call(|itr, now, out| itr.miss(sterna_wire::Iid::DEFAULT, ip("10.1.2.3"), false, now, out));
+    bench.call(|itr, now, out| itr.miss(sterna_wire::Iid::DEFAULT, ip("10.1.2.3"), false, 0, now, out));
     assert_eq!((bench.count(Counter::MissBadEid), bench.count(Counter::MissOwnEid)), (4, 1));
     assert_eq!((bench.count(Counter::MissUnknownGroup), bench.asked.len()), (1, 0));
 }
