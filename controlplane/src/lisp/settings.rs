@@ -37,6 +37,7 @@ pub(super) fn itr(config: &Config, system: &MappingSystem) -> ItrSettings {
         classes: config.classes.iter().map(class).collect(),
         ranking: ranking(config),
         skills: skills(config),
+        drain: Duration::from_secs(config.context.drain_s.into()),
     }
 }
 
