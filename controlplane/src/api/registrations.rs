@@ -6,6 +6,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use sterna_wire::lisp::control::acx::{AgentState, Attributes, LatencyClass, Security};
 
 use crate::etr::{self, Registration};
 use crate::plane::ControlPlane;
@@ -36,6 +37,78 @@ pub struct Row {
     /// Who answers for it: the Map-Server, or the ETR.
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<bool>,
+    /// What is said of it; that of a locator stands with the locator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Context>,
+}
+
+/// What is said of a registration.
+#[derive(Debug, Serialize)]
+struct Context {
+    /// Context-Seq of the last message.
+    seq: u32,
+    /// Since that came.
+    age_s: u64,
+    #[serde(flatten)]
+    whole: Said,
+}
+
+/// Attributes; what is unknown is left out.
+#[derive(Debug, Default, Serialize)]
+struct Said {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<SaidLatency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hardware: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    /// 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    security: Option<SaidSecurity>,
+}
+
+#[derive(Debug, Serialize)]
+struct SaidLatency {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sla_us: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct SaidSecurity {
+    level: u8,
+    flags: Vec<&'static str>,
+    domain: u16,
+}
+
+impl Said {
+    fn of(attributes: &Attributes) -> Said {
+        let load = attributes.load.unwrap_or_default();
+        Said {
+            latency: attributes.latency.map(|latency| SaidLatency {
+                class: latency.class.map(LatencyClass::name),
+                sla_us: Some(latency.sla_us).filter(|sla_us| *sla_us != 0),
+            }),
+            hardware: attributes.hardware.as_ref().map(|one| one.names().map(str::to_owned).collect()),
+            state: attributes.state.map(AgentState::name),
+            load: load.permille.map(|permille| f64::from(permille) / 1000.0),
+            queue: load.queue,
+            security: attributes.security.map(SaidSecurity::of),
+        }
+    }
+}
+
+impl SaidSecurity {
+    fn of(security: Security) -> SaidSecurity {
+        let names = [(Security::CRYPTO, "crypto"), (Security::ATTESTED, "attested"), (Security::TEE, "tee")];
+        let flags = names.into_iter().filter(|(bit, _)| security.flags & bit != 0).map(|(_, name)| name);
+        SaidSecurity { level: security.level, flags: flags.collect(), domain: security.domain }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -43,6 +116,9 @@ struct Locator {
     address: IpAddr,
     priority: u8,
     weight: u8,
+    /// What is said of it, that of the whole EID included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Said>,
 }
 
 /// All registrations, by role, group and prefix.
@@ -78,11 +154,13 @@ fn ours(registration: &etr::RegistrationView, now: Instant) -> Row {
         locators: Vec::new(),
         expires_s: None,
         proxy: None,
+        context: None,
     }
 }
 
 fn held(registration: &server::RegistrationView, now: Instant) -> Row {
     let locators = registration.locators.iter();
+    let said = registration.context.as_ref();
     Row {
         role: "held",
         iid: registration.iid.get(),
@@ -97,14 +175,21 @@ fn held(registration: &server::RegistrationView, now: Instant) -> Row {
         site: Some(registration.site.to_string()),
         holder: Some(holder(&registration.holder)),
         locators: locators
-            .map(|locator| Locator {
+            .enumerate()
+            .map(|(index, locator)| Locator {
                 address: locator.address,
                 priority: locator.priority,
                 weight: locator.weight,
+                context: said.and_then(|said| said.locators.get(index)).map(Said::of),
             })
             .collect(),
         expires_s: registration.expires.map(|at| at.saturating_duration_since(now).as_secs()),
         proxy: Some(registration.proxy),
+        context: said.map(|said| Context {
+            seq: said.seq,
+            age_s: now.saturating_duration_since(said.heard).as_secs(),
+            whole: Said::of(&said.whole),
+        }),
     }
 }
 

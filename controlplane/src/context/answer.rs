@@ -252,7 +252,8 @@ impl Answered {
         self
     }
 
-    fn fits(&self, room: usize) -> bool {
+    /// Whether records and block take at most so many bytes, and the block can be read.
+    pub fn fits(&self, room: usize) -> bool {
         let records: usize = self.records.iter().map(record_len).sum();
         let block = self.block.as_ref();
         records + self.tail().len() <= room && block.is_none_or(Acx::fits)

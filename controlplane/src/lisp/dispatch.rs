@@ -109,6 +109,11 @@ impl Roles {
         {
             return true;
         }
+        if let Some(server) = &mut self.server
+            && server.map_reply(&reply, from, out)
+        {
+            return true;
+        }
         match &mut self.itr {
             Some(itr) => {
                 itr.map_reply(reply, from, now, out);

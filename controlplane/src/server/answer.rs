@@ -1,14 +1,16 @@
 //! Records that answer: what is registered, or how much is not.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use sterna_wire::lisp::control::{Act, EidRecord, LispAddress, LocatorRecord};
 use sterna_wire::{Iid, Prefix};
 
-use super::locator_sets::{MAX_LOCATORS, RegisteredLocator};
+use super::locator_sets::{MAX_LOCATORS, MAX_SKILL_LOCATORS, RegisteredLocator};
 use super::refusal::{Counters, Refusal};
 use super::registrations::{Registration, Slot, flag};
 use super::{Identity, Server};
+use crate::context::{Known, record_len};
 
 /// The most records of one answer.
 const MAX_RECORDS: usize = 16;
@@ -26,7 +28,7 @@ const MINUTES_PER_DAY: u32 = 1440;
 #[derive(Debug)]
 pub(super) struct Answer {
     /// The first record covers the question.
-    pub(super) records: Vec<EidRecord>,
+    pub(super) records: Vec<Known>,
     /// The registered prefix that answers; none in a negative answer.
     pub(super) registered: Option<Prefix>,
     /// Some parts of the prefix are registered by other xTRs than the prefix.
@@ -35,7 +37,7 @@ pub(super) struct Answer {
 
 impl Answer {
     fn of(record: EidRecord) -> Answer {
-        Answer { records: vec![record], registered: None, parts_of_others: false }
+        Answer { records: vec![Known::plain(record)], registered: None, parts_of_others: false }
     }
 }
 
@@ -51,21 +53,21 @@ impl Server {
     fn positive(&self, iid: Iid, question: &Prefix, prefix: Prefix, first: Slot, whole: bool) -> Answer {
         let tree = &self.table.tree;
         if !tree.has_inside(iid, &prefix) {
-            let records = vec![self.usable_record(iid, &prefix, first)];
+            let records = vec![self.known(iid, &prefix, first)];
             return Answer { records, registered: Some(prefix), parts_of_others: false };
         }
         let parts: Vec<_> = tree.inside(iid, &prefix).take(MAX_RECORDS).collect();
         let parts_of_others = parts.iter().any(|(_, part)| !self.same_holder(first, *part));
         let records = if whole && parts.len() < MAX_RECORDS {
-            let parts = parts.iter().map(|(part, slot)| self.usable_record(iid, part, *slot));
-            std::iter::once(self.usable_record(iid, &prefix, first)).chain(parts).collect()
+            let parts = parts.iter().map(|(part, slot)| self.known(iid, part, *slot));
+            std::iter::once(self.known(iid, &prefix, first)).chain(parts).collect()
         } else if !tree.has_inside(iid, question) {
-            vec![self.usable_record(iid, &tree.widest_empty(iid, question, prefix.len()), first)]
+            vec![self.known(iid, &tree.widest_empty(iid, question, prefix.len()), first)]
         } else {
             // A question about many parts: as many of them as one answer holds.
             let parts = tree.inside(iid, question).take(MAX_RECORDS - 1);
-            let parts = parts.map(|(part, slot)| self.usable_record(iid, &part, slot));
-            std::iter::once(self.usable_record(iid, question, first)).chain(parts).collect()
+            let parts = parts.map(|(part, slot)| self.known(iid, &part, slot));
+            std::iter::once(self.known(iid, question, first)).chain(parts).collect()
         };
         // More parts than were looked at are taken for others'.
         let parts_of_others = parts_of_others || parts.len() == MAX_RECORDS;
@@ -80,7 +82,7 @@ impl Server {
     /// The answer about a prefix that no registration covers.
     fn negative(&self, iid: Iid, question: &Prefix) -> Answer {
         let parts = self.table.tree.inside(iid, question).take(MAX_RECORDS);
-        let parts: Vec<_> = parts.map(|(part, slot)| self.usable_record(iid, &part, slot)).collect();
+        let parts: Vec<_> = parts.map(|(part, slot)| self.known(iid, &part, slot)).collect();
         if !parts.is_empty() {
             return Answer { records: parts, registered: None, parts_of_others: true };
         }
@@ -101,8 +103,9 @@ impl Server {
         EidRecord { ttl: UNREGISTERED_TTL, act: Act::DropPolicyDenied, ..EidRecord::of(iid, *question) }
     }
 
-    /// A record of `prefix` with what its holders, or those of a prefix around it, registered, as an ITR can use it.
-    pub(super) fn usable_record(&self, iid: Iid, prefix: &Prefix, first: Slot) -> EidRecord {
+    /// A record of `prefix` with what its holders, or those of a prefix around it, registered, as an ITR can use it,
+    /// and what is said of its locators.
+    pub(super) fn known(&self, iid: Iid, prefix: &Prefix, first: Slot) -> Known {
         let mut record = EidRecord::of(iid, *prefix);
         let mut ttl = self.settings.answer_ttl_min;
         let mut act = Act::NoAction;
@@ -111,34 +114,49 @@ impl Server {
             act = holder.terms.act;
             record.map_version = holder.terms.version;
         }
-        let locators = self.merged(first);
+        let skill = self.is_skill(first);
+        let mut locators = self.merged(first, skill);
         // When none is said to be up, the ETR does not tell: it would not have registered otherwise.
-        let none_up = !locators.iter().any(RegisteredLocator::is_usable);
-        let usable =
-            |locator: &&RegisteredLocator| locator.is_usable() || none_up && locator.priority != UNUSED;
-        record.locators = locators.iter().filter(usable).map(RegisteredLocator::record).collect();
+        let none_up = !locators.iter().any(|(locator, _)| locator.is_usable());
+        locators.retain(|(locator, _)| locator.is_usable() || none_up && locator.priority != UNUSED);
+        record.locators = locators.iter().map(|(locator, _)| locator.record()).collect();
         record.ttl = ttl;
         record.act = if record.locators.is_empty() { act } else { Act::NoAction };
-        record
+        let said = |(locator, slot): &(RegisteredLocator, Slot)| self.contexts.of(*slot, locator.address);
+        let attributes =
+            if self.contexts.is_empty() { Vec::new() } else { locators.iter().map(said).collect() };
+        Known { record, attributes, skill }
     }
 
-    /// All holders' locators, each address once, by priority.
-    fn merged(&self, first: Slot) -> Vec<RegisteredLocator> {
-        let mut holders = self.table.chain(first).map(|(_, holder)| self.table.sets.get(holder.set));
-        let mut locators = holders.next().unwrap_or(&[]).to_vec();
-        let alone = locators.len();
-        for more in holders {
-            locators.extend(more);
+    /// What is known of exactly this prefix, as far as context matters. None when nothing is registered.
+    pub(super) fn known_exactly(&self, iid: Iid, prefix: &Prefix) -> Option<Known> {
+        Some(self.known(iid, prefix, self.table.tree.get(iid, prefix)?))
+    }
+
+    /// Whether this is a holder of a skill.
+    fn is_skill(&self, slot: Slot) -> bool {
+        self.scopes.has_skills()
+            && self.table.get(slot).is_some_and(|held| self.scopes.is_skill(held.iid(), &held.prefix()))
+    }
+
+    /// All holders' locators with who holds them, each address once, by priority. Of two that are the same the one of
+    /// the better priority counts; of a skill that of the holder that came last, because each is an instance.
+    fn merged(&self, first: Slot, skill: bool) -> Vec<(RegisteredLocator, Slot)> {
+        let mut locators = Vec::new();
+        let mut alone = 0;
+        for (slot, holder) in self.table.chain(first) {
+            let set = self.table.sets.get(holder.set);
+            locators.extend(set.iter().map(|locator| (*locator, slot)));
+            alone = if slot == first { locators.len() } else { alone };
         }
         if locators.len() > alone {
+            if !skill {
+                locators.sort_unstable();
+            }
+            let mut seen = HashSet::with_capacity(locators.len());
+            locators.retain(|(locator, _)| seen.insert(locator.address));
             locators.sort_unstable();
-            let mut seen = Vec::with_capacity(locators.len());
-            locators.retain(|locator| {
-                let new = !seen.contains(&locator.address);
-                seen.push(locator.address);
-                new
-            });
-            locators.truncate(MAX_LOCATORS);
+            locators.truncate(if skill { MAX_SKILL_LOCATORS } else { MAX_LOCATORS });
         }
         locators
     }
@@ -152,9 +170,23 @@ impl Server {
             act: holder.terms.act,
             authoritative: holder.has(flag::AUTHORITATIVE),
             map_version: holder.terms.version,
-            locators: self.merged(first).iter().map(RegisteredLocator::record).collect(),
+            locators: self.merged(first, false).iter().map(|(locator, _)| locator.record()).collect(),
             ..EidRecord::of(iid, *prefix)
         })
+    }
+
+    /// What is registered for a skill: of the many locators first those of this holder, because it looks for them.
+    pub(super) fn registered_skill(&self, iid: Iid, prefix: &Prefix, holder: Identity) -> Option<EidRecord> {
+        let first = self.table.tree.get(iid, prefix)?;
+        let is_own = |slot: Slot| {
+            let held = self.table.get(slot).and_then(|held| self.xtrs.get(held.xtr));
+            held.is_some_and(|xtr| xtr.identity == holder)
+        };
+        let mut locators = self.merged(first, true);
+        locators.sort_by_key(|(_, slot)| !is_own(*slot));
+        locators.truncate(MAX_LOCATORS);
+        let locators = locators.iter().map(|(locator, _)| locator.record()).collect();
+        Some(EidRecord { locators, ..self.registered_record(iid, prefix)? })
     }
 
     /// Appends the locators that an EID was reached by before it moved, marked as not to be used.
@@ -170,21 +202,16 @@ impl Server {
 
     /// Whether we answer for this registration ourselves.
     pub(super) fn is_proxied(&self, first: Slot) -> bool {
-        self.table.chain(first).any(|(_, holder)| {
-            let xtr = self.xtrs.get(holder.xtr);
-            let site = xtr.and_then(|xtr| self.sites.get(xtr.site as usize));
-            holder.has(flag::PROXY)
-                || holder.has(flag::STATIC)
-                || site.is_some_and(|site| site.always_proxy)
-                || xtr.is_some_and(|xtr| xtr.identity == Identity::Config)
-        })
+        self.is_skill(first)
+            || self.table.chain(first).any(|(_, holder)| {
+                let xtr = self.xtrs.get(holder.xtr);
+                let site = xtr.and_then(|xtr| self.sites.get(xtr.site as usize));
+                holder.has(flag::PROXY)
+                    || holder.has(flag::STATIC)
+                    || site.is_some_and(|site| site.always_proxy)
+                    || xtr.is_some_and(|xtr| xtr.identity == Identity::Config)
+            })
     }
-}
-
-/// Bytes of a record in a message.
-pub(super) fn record_len(record: &EidRecord) -> usize {
-    let locators = record.locators.iter().map(|locator| 6 + locator.address.encoded_len());
-    10 + record.eid.encoded_len() + locators.sum::<usize>()
 }
 
 impl Counters {

@@ -95,12 +95,31 @@ impl Server {
         for slot in self.slots(disallowed) {
             self.drop_registration(slot, now);
         }
+        self.drop_former_skills(now);
         let foreign = self.subscriptions.iter().filter(|(_, subscription)| {
             let site = self.sites.get(subscription.site as usize);
             !site.is_some_and(|site| site.has_iid(subscription.key.iid) && !site.keys.is_empty())
         });
         let foreign: Vec<u32> = foreign.map(|(place, _)| place).collect();
         foreign.into_iter().for_each(|place| self.end_subscription(place));
+    }
+
+    /// What was a skill and is none any more is held by one, the last that came.
+    fn drop_former_skills(&mut self, now: Instant) {
+        let beside = |registration: &Registration| {
+            let (iid, prefix) = (registration.iid(), registration.prefix());
+            let site = |held: &Registration| self.xtrs.get(held.xtr).map(|xtr| xtr.site);
+            let mut holders = self.table.holders(iid, &prefix);
+            let Some((_, first)) = holders.next() else { return false };
+            let merged = |held: &Registration| held.has(flag::MERGE) && site(held) == site(first);
+            let is_first = first.xtr == registration.xtr;
+            !is_first
+                && !self.scopes.is_skill(iid, &prefix)
+                && !(first.has(flag::MERGE) && merged(registration))
+        };
+        for slot in self.slots(beside) {
+            self.drop_registration(slot, now);
+        }
     }
 
     /// Registers what the config says, in place of whatever is registered there.

@@ -101,6 +101,9 @@ impl Server {
         }
         if !same_set {
             self.table.sets.release(held.set);
+            if self.contexts.keep(slot, locators) {
+                self.save_context(slot);
+            }
         }
         if !same_set || (Terms { deadline: terms.deadline, ..held.terms }) != terms {
             self.save_registration(slot);
@@ -111,17 +114,22 @@ impl Server {
         }
     }
 
+    /// What the store knows a registration by.
+    pub(super) fn key_of(&self, slot: Slot) -> Option<RegistrationKey> {
+        let registration = self.table.get(slot)?;
+        let xtr = self.xtrs.get(registration.xtr)?;
+        Some(RegistrationKey {
+            iid: registration.iid(),
+            prefix: registration.prefix(),
+            site: self.sites.get(xtr.site as usize)?.name.clone(),
+            holder: xtr.identity,
+        })
+    }
+
     fn save_registration(&mut self, slot: Slot) {
-        let Some(registration) = self.table.get(slot) else { return };
-        let Some(xtr) = self.xtrs.get(registration.xtr) else { return };
-        let Some(site) = self.sites.get(xtr.site as usize) else { return };
+        let Some((registration, key)) = self.table.get(slot).zip(self.key_of(slot)) else { return };
         self.saves.push(Save::Registration(SavedRegistration {
-            key: RegistrationKey {
-                iid: registration.iid(),
-                prefix: registration.prefix(),
-                site: site.name.clone(),
-                holder: xtr.identity,
-            },
+            key,
             ttl: registration.terms.ttl,
             act: registration.terms.act,
             version: registration.terms.version,

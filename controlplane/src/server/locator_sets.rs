@@ -11,6 +11,8 @@ use super::arena::Arena;
 
 /// The most locators of one record.
 pub const MAX_LOCATORS: usize = 32;
+/// The most locators of all holders of a skill that are told apart.
+pub(super) const MAX_SKILL_LOCATORS: usize = 255;
 
 /// One locator as it was registered (RFC 9301 section 5.4).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

@@ -22,7 +22,9 @@
 mod admit;
 mod answer;
 mod arena;
+mod ask_upstream;
 mod configure;
+mod contexts;
 mod hold;
 mod locator_sets;
 mod moves;
@@ -31,6 +33,7 @@ mod notify;
 mod pace;
 mod publish;
 mod querier;
+mod questions;
 mod rate;
 mod receive;
 mod refusal;
@@ -44,16 +47,22 @@ mod settings;
 mod sites;
 mod subscribe;
 mod subscriptions;
+mod take_context;
 mod take_over;
 mod tree;
 mod views;
+mod watch;
 mod xtrs;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use sterna_wire::{Iid, Prefix};
 
+use self::ask_upstream::OpenQuestions;
+use self::contexts::Contexts;
 use self::notices::Notices;
+use self::questions::Questions;
 use self::rate::{Rate, SourceRates};
 use self::registrations::{Registrations, Tick};
 use self::sites::{Scopes, Site, Upstreams};
@@ -66,10 +75,11 @@ pub use self::locator_sets::{MAX_LOCATORS, RegisteredLocator};
 pub use self::refusal::{Counters, Refusal};
 pub use self::request::Handled;
 pub use self::saves::{
-    Identity, RegistrationKey, Save, Saved, SavedRegistration, SavedSubscription, SavedXtr, SubscriptionKey,
+    Identity, RegistrationKey, Save, Saved, SavedContext, SavedRegistration, SavedSaid, SavedSubscription,
+    SavedXtr, SubscriptionKey,
 };
 pub use self::settings::{ProxyReply, Scope, ServerSettings, SiteSettings, StaticMapping, Upstream};
-pub use self::views::{LookupView, RegistrationView, SiteView, SubscriptionView, XtrView};
+pub use self::views::{ContextView, LookupView, RegistrationView, SiteView, SubscriptionView, XtrView};
 
 /// A tick of the server's time.
 const TICK: Duration = Duration::from_millis(100);
@@ -90,11 +100,18 @@ pub struct Server {
     moves: moves::Moves,
     notices: Notices,
     subscriptions: Subscriptions,
+    contexts: Contexts,
+    /// What subscribers asked in ACX.
+    questions: Questions,
+    open: OpenQuestions,
+    random: Random,
     limits: Limits,
     counters: Counters,
     saves: Vec<Save>,
     /// xTRs whose marks are to be saved, and when.
     unsaved: Vec<u32>,
+    /// Registrations whose load or latency is to be saved, at the same time.
+    unsaved_contexts: BTreeSet<registrations::Slot>,
     marks_due: Option<Instant>,
 }
 
@@ -103,6 +120,7 @@ pub struct Server {
 struct Limits {
     register_sources: SourceRates,
     request_sources: SourceRates,
+    constraint_sources: SourceRates,
     /// Sources that belong to a site have a share that nobody else can use up.
     site_registers: Rate,
     other_registers: Rate,
@@ -116,6 +134,7 @@ impl Limits {
         Limits {
             register_sources: SourceRates::new(settings.register_rate_per_source),
             request_sources: SourceRates::new(settings.request_rate_per_source),
+            constraint_sources: SourceRates::new(settings.constraint_rate_per_source),
             site_registers: Rate::new(settings.register_rate),
             other_registers: Rate::new(settings.register_rate),
             site_requests: Rate::new(settings.request_rate),
@@ -127,6 +146,7 @@ impl Limits {
     fn set(&mut self, settings: &ServerSettings) {
         self.register_sources.set(settings.register_rate_per_source);
         self.request_sources.set(settings.request_rate_per_source);
+        self.constraint_sources.set(settings.constraint_rate_per_source);
         self.site_registers.set(settings.register_rate);
         self.other_registers.set(settings.register_rate);
         self.site_requests.set(settings.request_rate);
@@ -154,10 +174,15 @@ impl Server {
             moves: moves::Moves::default(),
             notices,
             subscriptions: Subscriptions::default(),
+            contexts: Contexts::default(),
+            questions: Questions::default(),
+            open: OpenQuestions::default(),
+            random,
             limits,
             counters: Counters::default(),
             saves: Vec::new(),
             unsaved: Vec::new(),
+            unsaved_contexts: BTreeSet::new(),
             marks_due: None,
         }
     }
@@ -175,6 +200,8 @@ impl Server {
     /// Does what is due: expiries, retransmissions, publications. Call it at [`next_deadline`](Self::next_deadline).
     pub fn tick(&mut self, now: Instant, out: &mut Outbox) {
         self.expire(now);
+        self.expire_contexts(now);
+        self.expire_questions(now);
         self.moves.tick(self.settings.moves_within, now);
         self.resend_notices(now, out);
         self.sweep_subscriptions(now);
@@ -184,9 +211,14 @@ impl Server {
 
     /// When [`tick`](Self::tick) has something to do next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let expiry = self.table.next_due().and_then(|tick| Some(self.epoch? + TICK * tick));
-        let others =
-            [self.notices.next_deadline(), self.moves.next_deadline(), self.subscriptions.next_deadline()];
+        let ticks = self.table.next_due().into_iter().chain(self.contexts.next_due()).min();
+        let expiry = ticks.and_then(|tick| Some(self.epoch? + TICK * tick));
+        let others = [
+            self.notices.next_deadline(),
+            self.moves.next_deadline(),
+            self.subscriptions.next_deadline(),
+            self.open.next_deadline(),
+        ];
         [expiry, self.marks_due].into_iter().chain(others).flatten().min()
     }
 
@@ -221,6 +253,7 @@ impl Server {
 
     /// Removes a registration and has that saved, without telling subscribers.
     fn remove_quietly(&mut self, slot: registrations::Slot) -> Option<(Iid, Prefix)> {
+        self.forget_context(slot);
         let registration = self.table.remove(slot)?;
         let (iid, prefix) = (registration.iid(), registration.prefix());
         let xtr = self.xtrs.get_mut(registration.xtr)?;
@@ -244,6 +277,9 @@ impl Server {
             if self.xtrs.get(xtr).is_some_and(|xtr| xtr.unsaved) {
                 self.save_xtr(xtr);
             }
+        }
+        for slot in std::mem::take(&mut self.unsaved_contexts) {
+            self.save_context(slot);
         }
     }
 

@@ -8,17 +8,21 @@ use std::time::{Duration, Instant};
 use sterna_wire::lisp::control::{EidRecord, MapNotify, XtrId};
 use sterna_wire::{Iid, Prefix};
 
-use super::answer::record_len;
 use super::pace;
 use super::request::MAX_ANSWER;
 use super::subscriptions::{Subscription, Work};
 use super::{Refusal, Server};
+use crate::context::{Known, MAX_MESSAGE, Question, answer, answer_within, record_len};
 use crate::outbox::{CONTROL_PORT, Datagram, Outbox};
 
 /// Changes within this after a message to the same subscriber go together.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Messages in one go, so that many subscribers do not hold up everything else.
 const MAX_MESSAGES: usize = 256;
+/// Header, authentication data and identity of a Map-Notify.
+const NOTIFY_HEADER: usize = 16 + 32 + 24;
+/// The most records of a publication in ACX.
+const MAX_TOGETHER: usize = 16;
 /// Answered prefixes inside a changed one that are looked at in one go.
 const MAX_SCAN: usize = 4096;
 
@@ -37,7 +41,7 @@ impl Server {
         }
     }
 
-    fn note(&mut self, place: u32, prefix: Prefix, now: Instant) {
+    pub(super) fn note(&mut self, place: u32, prefix: Prefix, now: Instant) {
         if self.subscriptions.note(place, prefix, PAUSE, now) {
             self.counters.refuse(Refusal::PublicationDropped);
         }
@@ -61,6 +65,28 @@ impl Server {
                 self.note(place, part, now);
             }
         }
+    }
+
+    /// Who was answered this prefix or a part of it by what is registered for it, with what each is to be told.
+    pub(super) fn watchers(&mut self, iid: Iid, prefix: &Prefix) -> Vec<(u32, Prefix)> {
+        let covering = self.subscriptions.covering(iid, prefix);
+        let mut watchers: Vec<(u32, Prefix)> = covering.into_iter().map(|place| (place, *prefix)).collect();
+        if prefix.is_host() {
+            return watchers;
+        }
+        let parts: Vec<_> = self.subscriptions.answered_inside(iid, prefix, *prefix).take(MAX_SCAN).collect();
+        if parts.len() == MAX_SCAN
+            && let Some((last, _)) = parts.last()
+        {
+            self.subscriptions.scans.push((iid, *prefix, *last));
+        }
+        for (part, first) in parts {
+            let closer = self.table.tree.longest(iid, &part);
+            if closer.is_none_or(|(closer, _)| closer.len() <= prefix.len()) {
+                watchers.extend(self.subscriptions.list(first).map(|place| (place, part)));
+            }
+        }
+        watchers
     }
 
     /// Sends what is due to subscribers.
@@ -131,17 +157,39 @@ impl Server {
         let Some(work) = subscription.work.as_ref().filter(|work| !work.confirming) else {
             return BTreeSet::new();
         };
-        let mut room = MAX_ANSWER;
-        let mut told = BTreeSet::new();
-        for prefix in work.told.union(&work.waiting) {
-            let len = record_len(&self.publication(subscription, work, prefix));
-            if len > room && !told.is_empty() {
-                return if work.told.is_empty() { told } else { BTreeSet::new() };
-            }
-            room = room.saturating_sub(len);
-            told.insert(*prefix);
+        let all: Vec<Prefix> = work.told.union(&work.waiting).copied().collect();
+        let known = all.iter().map(|prefix| self.publication(subscription, work, prefix));
+        let fitting = self.fitting(known, subscription.question.as_deref());
+        if fitting < all.len() && !work.told.is_empty() {
+            return BTreeSet::new();
         }
-        told
+        all.into_iter().take(fitting).collect()
+    }
+
+    /// How many of these one publication tells, at least one. A filtered list goes alone, and in ACX the block of all
+    /// must fit.
+    pub(super) fn fitting(&self, known: impl Iterator<Item = Known>, question: Option<&Question>) -> usize {
+        let mut together: Vec<Known> = Vec::new();
+        let mut len = 0;
+        for known in known {
+            let alone = question.is_some_and(|question| known.is_filtered(question));
+            len += record_len(&known.record);
+            together.push(known);
+            let fits = match question {
+                None => len <= MAX_ANSWER,
+                Some(_) => {
+                    let answered = answer(&together, self.manner(question, true));
+                    answered.fits(MAX_MESSAGE - NOTIFY_HEADER)
+                }
+            };
+            if !fits || alone && together.len() > 1 {
+                return (together.len() - 1).max(1);
+            }
+            if alone || together.len() == MAX_TOGETHER && question.is_some() {
+                break;
+            }
+        }
+        together.len()
     }
 
     /// Sends the message on the way once more, or gives up. Gives whether the rate allowed it.
@@ -193,9 +241,16 @@ impl Server {
         let Some(key) = site.signing_key(key_id, algorithm) else { return };
         let turn = usize::from(work.sendings.saturating_sub(1));
         let Some(rloc) = subscription.rlocs.get(turn % subscription.rlocs.len().max(1)) else { return };
+        let known: Vec<Known> =
+            work.told.iter().map(|prefix| self.publication(subscription, work, prefix)).collect();
+        let question = subscription.question.as_deref();
+        let room = if question.is_some() { MAX_MESSAGE - NOTIFY_HEADER } else { usize::MAX };
+        let (answered, _) = answer_within(&known, self.manner(question, true), room);
+        let tail = answered.tail();
         let notify = MapNotify {
             nonce: subscription.on_way,
-            records: work.told.iter().map(|prefix| self.publication(subscription, work, prefix)).collect(),
+            records: answered.records,
+            tail,
             xtr: Some(XtrId { xtr_id: subscription.key.xtr_id, site_id: subscription.site_id }),
             ..MapNotify::default()
         };
@@ -208,7 +263,7 @@ impl Server {
 
     /// What a subscriber is told of a prefix now. For what it was answered the registration around it will do;
     /// of other prefixes it only learns what is registered for them or that nothing is.
-    fn publication(&self, subscription: &Subscription, work: &Work, prefix: &Prefix) -> EidRecord {
+    fn publication(&self, subscription: &Subscription, work: &Work, prefix: &Prefix) -> Known {
         let iid = subscription.key.iid;
         let tree = &self.table.tree;
         let is_answer = *prefix == subscription.answered;
@@ -217,12 +272,12 @@ impl Server {
             exact => exact,
         };
         match found {
-            Some(first) => self.usable_record(iid, prefix, first),
+            Some(first) => self.known(iid, prefix, first),
             None if is_answer && work.confirming => {
                 let mut answer = self.answer(iid, prefix, false).records;
-                answer.pop().unwrap_or_else(|| EidRecord::of(iid, *prefix))
+                answer.pop().unwrap_or_else(|| Known::plain(EidRecord::of(iid, *prefix)))
             }
-            None => EidRecord { ttl: 0, ..EidRecord::of(iid, *prefix) },
+            None => Known::plain(EidRecord { ttl: 0, ..EidRecord::of(iid, *prefix) }),
         }
     }
 

@@ -27,7 +27,12 @@ impl Server {
             Ok(Message::MapNotify(_)) => self.notify_unexpected(),
             Ok(Message::MapRequest(request)) => self.request_outside_ecm(&request),
             Ok(Message::Ecm(ecm)) => return self.ecm(&ecm, from, to, now, out),
-            Ok(Message::MapReply(_) | Message::Info(_)) => self.counters.refuse(Refusal::Unexpected),
+            Ok(Message::MapReply(reply)) => {
+                if !self.map_reply(&reply, from, out) {
+                    self.counters.refuse(Refusal::Unexpected);
+                }
+            }
+            Ok(Message::Info(_)) => self.counters.refuse(Refusal::Unexpected),
             Err(reason) => self.malformed(reason),
         }
         Handled::Yes

@@ -86,6 +86,40 @@ refusals! {
     Superseded "superseded" "an xTR refreshed an EID that moved away from it",
     /// The EID moved too often.
     Frozen "frozen" "an EID moved too often and stays where it is",
+    /// The EID is a skill, and the site does not list it.
+    SkillForeign "skill_foreign" "a record's EID is a skill that is not its site's",
+    /// The skill has as many holders as it may.
+    SkillFull "skill_full" "a skill has too many holders",
+    /// What follows the content of a message is not ACX; it is ignored.
+    TrailingUnknown "trailing_unknown" "a message has a tail that is not ACX",
+    /// The ACX block of a register is not covered by the authentication data.
+    ContextUnauthentic "context_unauthentic" "an ACX block is not authentic",
+    /// The ACX block is malformed or too long, or a register's has no sequence; the message counts without it.
+    ContextMalformed "context_malformed" "an ACX block is malformed",
+    /// The ACX block has a critical type that we do not know; the message counts without it.
+    ContextUnsupported "context_unsupported" "an ACX block has a critical type that is not known",
+    /// A value that came twice in one scope; the first one counts.
+    ContextDuplicate "context_duplicate" "an ACX block says a thing twice",
+    /// The sequence is older than the last one of this EID and xTR.
+    ContextStale "context_stale" "the sequence of a context is older than the last one",
+    /// Context of an EID that is not the site's.
+    ContextForeign "context_foreign" "a context is about an EID that is not its site's",
+    /// Context of an EID that the sender has not registered.
+    ContextUnregistered "context_unregistered" "a context is about an EID that its sender has not registered",
+    /// Context of a locator, or of a record, that is not there.
+    ContextOfNothing "context_of_nothing" "a context is about a locator or record that is not there",
+    /// There are as many contexts, or as many bytes of them, as there may be.
+    ContextsFull "contexts_full" "there are too many contexts",
+    /// More Map-Requests with constraints from one source than it may send.
+    ConstraintRate "constraint_rate" "one source sent too many Map-Requests with constraints",
+    /// More different questions are subscribed to than are remembered.
+    QuestionsFull "questions_full" "there are subscriptions to too many different questions",
+    /// Too many questions of ours are open at other Map-Servers; the oldest was forgotten.
+    UpstreamFull "upstream_full" "too many questions to other Map-Servers are open",
+    /// Another Map-Server did not answer our question.
+    UpstreamSilent "upstream_silent" "another Map-Server did not answer in time",
+    /// An answer of another Map-Server that does not cover what it was asked.
+    UpstreamOdd "upstream_odd" "an answer of another Map-Server does not cover the question",
     /// The tables are full.
     RegistrationsFull "registrations_full" "there are too many registrations",
     /// A withdrawal of what the xTR does not hold.
@@ -161,6 +195,18 @@ pub struct Counters {
     pub retransmitted: u64,
     /// Acknowledgements that were waited for.
     pub acknowledged: u64,
+    /// Contexts of registrations that were taken, refreshes included.
+    pub contexts: u64,
+    /// Changes of context, by messages or because their time was over.
+    pub context_changes: u64,
+    /// Changes of context that nobody had to be told of who was looked at.
+    pub context_quiet: u64,
+    /// Map-Requests answered with a list that was filtered.
+    pub filtered: u64,
+    /// Map-Requests answered with no match.
+    pub no_matches: u64,
+    /// Map-Requests that were asked again of another Map-Server in our own name.
+    pub asked_upstream: u64,
 }
 
 use sterna_wire::lisp::control::ControlError;
@@ -187,6 +233,12 @@ impl Default for Counters {
             published: 0,
             retransmitted: 0,
             acknowledged: 0,
+            contexts: 0,
+            context_changes: 0,
+            context_quiet: 0,
+            filtered: 0,
+            no_matches: 0,
+            asked_upstream: 0,
         }
     }
 }
@@ -222,6 +274,12 @@ impl Counters {
             ("published", self.published),
             ("retransmitted", self.retransmitted),
             ("acknowledged", self.acknowledged),
+            ("contexts", self.contexts),
+            ("context_changes", self.context_changes),
+            ("context_quiet", self.context_quiet),
+            ("filtered", self.filtered),
+            ("no_matches", self.no_matches),
+            ("asked_upstream", self.asked_upstream),
         ];
         done.into_iter().chain(Refusal::ALL.iter().map(|refusal| (refusal.name(), self.refused(*refusal))))
     }

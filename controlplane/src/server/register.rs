@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use sterna_wire::lisp::control::acx::Acx;
 use sterna_wire::lisp::control::auth::Coverage;
 use sterna_wire::lisp::control::{EidRecord, MapNotify, MapRegister};
 use sterna_wire::{Iid, Prefix};
@@ -59,12 +60,14 @@ impl Server {
         for record in &register.records {
             records.extend(self.register_record(&arrived, record, out));
         }
+        let said = self.take_context(&arrived, register, coverage);
         if self.saves.len() > saved {
             // A replay of what is saved now must be refused after a restart too.
             self.save_xtr(arrived.xtr);
         }
-        if register.want_notify && !records.is_empty() {
-            self.confirm(&arrived, register, records, (from, to), out);
+        if register.want_notify && (!records.is_empty() || said.is_some()) {
+            let tail = said.as_ref().map_or_else(Vec::new, Acx::bytes);
+            self.confirm(&arrived, register, (records, tail), (from, to), out);
         }
         self.publish(now, out);
     }
@@ -81,8 +84,9 @@ impl Server {
             None
         };
         let Some((iid, prefix)) = record.prefix() else { return refuse(self, Refusal::RecordEidNotIp) };
+        let skill = self.scopes.is_skill(iid, &prefix);
         if !self.scopes.allows(arrived.site, iid, &prefix) {
-            return refuse(self, Refusal::RecordForeign);
+            return refuse(self, if skill { Refusal::SkillForeign } else { Refusal::RecordForeign });
         }
         if self.table.holders(iid, &prefix).any(|(_, holder)| holder.has(flag::STATIC)) {
             return refuse(self, Refusal::StaticHeld);
@@ -94,7 +98,9 @@ impl Server {
             Ok(locators) => locators,
             Err(refusal) => return refuse(self, refusal),
         };
-        let accepted = if arrived.flags & flag::MERGE != 0 {
+        let accepted = if skill {
+            self.may_share(arrived, iid, &prefix).map(|()| Vec::new())
+        } else if arrived.flags & flag::MERGE != 0 {
             self.may_merge(arrived, iid, &prefix).map(|()| Vec::new())
         } else {
             self.take_over(arrived, iid, &prefix, &locators, out)
@@ -105,6 +111,9 @@ impl Server {
                 left.iter().for_each(|left| self.tell(left, iid, &prefix, arrived.now, out));
             }
             Err(refusal) => self.counters.refuse(*refusal),
+        }
+        if skill {
+            return self.registered_skill(iid, &prefix, arrived.identity);
         }
         let mut answer = self.registered_record(iid, &prefix)?;
         if accepted.is_ok() && self.xtrs.get(arrived.xtr)?.identified {
@@ -156,7 +165,7 @@ impl Server {
         &mut self,
         arrived: &Arrived,
         register: &MapRegister,
-        records: Vec<EidRecord>,
+        (records, tail): (Vec<EidRecord>, Vec<u8>),
         (from, to): (SocketAddr, IpAddr),
         out: &mut Outbox,
     ) {
@@ -166,7 +175,7 @@ impl Server {
         // The whole identity as it came: an xTR-ID of zero is none to us, but to its sender.
         let xtr = xtr.and(register.xtr);
         let records = self.counters.fitting(records, MAX_NOTIFY);
-        let notify = MapNotify { nonce: register.nonce, records, xtr, ..MapNotify::default() };
+        let notify = MapNotify { nonce: register.nonce, records, xtr, tail, ..MapNotify::default() };
         self.counters.notifies += 1;
         out.datagrams.push(Datagram { from: Some(to), to: from, bytes: notify.signed(key) });
     }

@@ -3,12 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use sterna_wire::lisp::control::{Ecm, EidRecord, MapReply, MapRequest, encapsulate_packet};
+use sterna_wire::lisp::control::acx::{Acx, AcxError, Status, StatusCode};
+use sterna_wire::lisp::control::{Ecm, MapReply, MapRequest, encapsulate_packet};
 use sterna_wire::{Iid, Prefix};
 
-use super::answer::record_len;
 use super::querier::Querier;
 use super::{Refusal, Server};
+use crate::context::{Answered, Known, MAX_MESSAGE, Question, answer_within, record_len};
 use crate::outbox::{CONTROL_PORT, Datagram, Outbox};
 
 /// The most records of one request that are looked at.
@@ -18,7 +19,7 @@ pub(super) const MAX_ANSWER: usize = 1200;
 /// An answer to somebody unknown has at most so many times the bytes of the question.
 const MAX_AMPLIFICATION: usize = 3;
 /// Type, counts and nonce of a Map-Reply.
-const REPLY_HEADER: usize = 12;
+pub(super) const REPLY_HEADER: usize = 12;
 /// Header of an ECM.
 const ECM_HEADER: usize = 4;
 
@@ -40,6 +41,10 @@ pub(super) struct Asked<'a> {
     /// Our address that it came to.
     pub(super) to: IpAddr,
     pub(super) now: Instant,
+    /// What is asked in ACX.
+    pub(super) question: Option<Question>,
+    /// What goes into an answer's block before anything is known: that we did not understand the question.
+    unsupported: Option<Status>,
     /// Where the packet has been forwarded to.
     forwarded: Vec<IpAddr>,
     handled: Handled,
@@ -62,12 +67,29 @@ impl Server {
             self.counters.refuse(refusal);
             return Handled::Yes;
         }
+        let (question, unsupported) = match self.asked_in_acx(request, &querier, from, now) {
+            Ok(asked) => asked,
+            Err(refusal) => {
+                self.counters.refuse(refusal);
+                return Handled::Yes;
+            }
+        };
         self.counters.requests += 1;
         if request.records.len() > MAX_REQUESTED {
             self.counters.refuse(Refusal::TooManyRecords);
         }
-        let mut asked =
-            Asked { request, ecm, querier, from, to, now, forwarded: Vec::new(), handled: Handled::Yes };
+        let mut asked = Asked {
+            request,
+            ecm,
+            querier,
+            from,
+            to,
+            now,
+            question,
+            unsupported,
+            forwarded: Vec::new(),
+            handled: Handled::Yes,
+        };
         for (place, record) in request.records.iter().take(MAX_REQUESTED).enumerate() {
             match record.prefix() {
                 Some((iid, prefix)) => self.requested(&mut asked, place, iid, &prefix, out),
@@ -104,6 +126,34 @@ impl Server {
         if limit.take(now) { Ok(()) } else { Err(Refusal::RequestRate) }
     }
 
+    /// What a request asks in ACX, and what to say of a block that we do not understand. One that is malformed is as
+    /// if it were not there. Constraints cost more than a look into a table, so they have a rate of their own.
+    fn asked_in_acx(
+        &mut self,
+        request: &MapRequest,
+        querier: &Querier,
+        from: SocketAddr,
+        now: Instant,
+    ) -> Result<(Option<Question>, Option<Status>), Refusal> {
+        if request.tail.is_empty() {
+            return Ok((None, None));
+        }
+        let question = match self.block_of(&request.tail) {
+            Some(Ok(block)) => Question::of(&block),
+            Some(Err(AcxError::UnknownCritical(offending))) => {
+                return Ok((None, Some(Status { code: StatusCode::UnsupportedConstraint, offending })));
+            }
+            _ => return Ok((None, None)),
+        };
+        let sources = &mut self.limits.constraint_sources;
+        let answered = querier.to.map(|to| to.ip()).filter(|to| *to != from.ip());
+        let costs = !question.constraints.is_empty();
+        if costs && (!sources.take(from.ip(), now) || answered.is_some_and(|to| !sources.take(to, now))) {
+            return Err(Refusal::ConstraintRate);
+        }
+        Ok((Some(question), None))
+    }
+
     fn requested(
         &mut self,
         asked: &mut Asked<'_>,
@@ -114,7 +164,7 @@ impl Server {
     ) {
         if let Err(refusal) = self.may_query(&asked.querier, iid) {
             self.counters.refuse(refusal);
-            return self.reply(asked, vec![Server::denial(iid, prefix)], out);
+            return self.reply(asked, vec![Known::plain(Server::denial(iid, prefix))], out);
         }
         if asked.request.records[place].subscribe {
             match self.subscribe(asked, iid, prefix, out) {
@@ -147,7 +197,7 @@ impl Server {
             if !proxied {
                 self.counters.answered_for_parts += 1;
             }
-            let fits = self.fits(asked, &answer.records);
+            let fits = asked.fits(&answer.records);
             let records = if fits { answer.records } else { self.answer(iid, question, false).records };
             return self.reply(asked, records, out);
         }
@@ -174,7 +224,7 @@ impl Server {
         asked: &mut Asked<'_>,
         iid: Iid,
         prefix: &Prefix,
-        negative: Vec<EidRecord>,
+        negative: Vec<Known>,
         out: &mut Outbox,
     ) {
         if self.upstreams.contains(asked.from.ip()) {
@@ -185,6 +235,10 @@ impl Server {
         }
         match self.upstreams.next(iid, prefix) {
             Some(upstream) => {
+                let constrained = asked.question.as_ref().is_some_and(|asks| !asks.constraints.is_empty());
+                if constrained && self.ask_upstream(asked, (iid, prefix), upstream, out) {
+                    return;
+                }
                 if forward(asked, upstream, out) {
                     self.counters.forwarded_upstream += 1;
                 }
@@ -193,45 +247,56 @@ impl Server {
         }
     }
 
-    /// Whether the querier may get as much.
-    fn fits(&self, asked: &Asked<'_>, records: &[EidRecord]) -> bool {
-        records.iter().map(record_len).sum::<usize>() <= room(asked)
-    }
-
     /// Sends a Map-Reply, cut to what the querier may get.
-    fn reply(&mut self, asked: &Asked<'_>, records: Vec<EidRecord>, out: &mut Outbox) {
+    fn reply(&mut self, asked: &Asked<'_>, known: Vec<Known>, out: &mut Outbox) {
         let Some(to) = asked.querier.to else { return self.counters.refuse(Refusal::NoUsableRloc) };
         if asked.request.no_reply {
             return self.counters.refuse(Refusal::NoReplyWanted);
         }
-        let room = room(asked);
-        let mut records = self.counters.fitting(records, room);
-        if let [only] = records.as_mut_slice()
-            && record_len(only) > room
-        {
-            self.counters.refuse(Refusal::AnswerCut);
-            // By priority, so the best stay.
-            while only.locators.len() > 1 && record_len(only) > room {
-                only.locators.pop();
-            }
+        let most = if asked.question.is_some() { MAX_MESSAGE - REPLY_HEADER } else { MAX_ANSWER };
+        let manner = self.manner(asked.question.as_ref(), false);
+        let (mut answered, cut) = answer_within(&known, manner, asked.room(most));
+        if let Some(status) = asked.unsupported {
+            answered.block = Some(Acx { reply: true, aware: true, status: Some(status), ..Acx::default() });
         }
-        if records.iter().any(|record| !record.locators.is_empty()) {
+        self.count_answer(&answered, cut);
+        let tail = answered.tail();
+        let reply =
+            MapReply { nonce: asked.request.nonce, records: answered.records, tail, ..MapReply::default() };
+        out.datagrams.push(Datagram { from: Some(asked.to), to, bytes: reply.emit() });
+    }
+
+    /// Counts a Map-Reply.
+    pub(super) fn count_answer(&mut self, answered: &Answered, cut: usize) {
+        if cut > 0 {
+            self.counters.refuse(Refusal::AnswerCut);
+        }
+        if answered.records.iter().any(|record| !record.locators.is_empty()) {
             self.counters.replies += 1;
         } else {
             self.counters.negatives += 1;
         }
-        let reply = MapReply { nonce: asked.request.nonce, records, ..MapReply::default() };
-        out.datagrams.push(Datagram { from: Some(asked.to), to, bytes: reply.emit() });
+        let Some(block) = &answered.block else { return };
+        self.counters.filtered += u64::from(block.filtered);
+        let none = block.status.is_some_and(|status| status.code == StatusCode::NoMatch);
+        self.counters.no_matches += u64::from(none);
     }
 }
 
-/// Bytes of records that the querier may get.
-fn room(asked: &Asked<'_>) -> usize {
-    if asked.querier.is_validated {
-        return MAX_ANSWER;
+impl Asked<'_> {
+    /// Whether the querier may get as much; what is known is told in no more bytes of records.
+    fn fits(&self, known: &[Known]) -> bool {
+        known.iter().map(|known| record_len(&known.record)).sum::<usize>() <= self.room(MAX_ANSWER)
     }
-    let question = asked.ecm.packet.len() + ECM_HEADER;
-    (MAX_AMPLIFICATION * question).saturating_sub(REPLY_HEADER).min(MAX_ANSWER)
+
+    /// Bytes of records and block that the querier may get, at most this many.
+    pub(super) fn room(&self, most: usize) -> usize {
+        if self.querier.is_validated {
+            return most;
+        }
+        let question = self.ecm.packet.len() + ECM_HEADER;
+        (MAX_AMPLIFICATION * question).saturating_sub(REPLY_HEADER).min(most)
+    }
 }
 
 /// Sends the inner packet on, byte for byte; once, however many of its records go there.

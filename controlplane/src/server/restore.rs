@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Server;
+use super::contexts::{Context, Said};
 use super::registrations::{Registration, Terms, flag};
-use super::saves::{Identity, Saved, SavedRegistration, SavedSubscription, SavedXtr};
+use super::saves::{
+    Identity, Saved, SavedContext, SavedRegistration, SavedSaid, SavedSubscription, SavedXtr,
+};
 use super::subscriptions::Subscription;
 use super::xtrs::Xtr;
 
@@ -26,8 +29,29 @@ impl Server {
         for registration in saved.registrations {
             self.restore_registration(&registration, now);
         }
+        for context in saved.contexts {
+            self.restore_context(&context, now);
+        }
         for subscription in saved.subscriptions {
             self.restore_subscription(&subscription, now);
+        }
+    }
+
+    fn restore_context(&mut self, saved: &SavedContext, now: Instant) {
+        let key = &saved.key;
+        let xtr = self.site_named(&key.site).and_then(|site| self.xtrs.find(key.holder, site));
+        let mut holders = self.table.holders(key.iid, &key.prefix);
+        let slot = holders.find(|(_, holder)| Some(holder.xtr) == xtr).map(|(slot, _)| slot);
+        drop(holders);
+        let tick = self.ticks(now);
+        let said = |saved: &SavedSaid| Said::new(saved.attributes.clone(), saved.ttl_s, tick);
+        let mut locators: Vec<_> =
+            saved.locators.iter().map(|(address, saved)| (*address, said(saved))).collect();
+        locators.sort_by_key(|(address, _)| *address);
+        let context = Context::restored(saved.seq, tick, said(&saved.whole), locators);
+        let bounds = self.context_bounds();
+        if slot.is_none_or(|slot| self.contexts.put(slot, context, bounds).is_err()) {
+            self.saves.push(super::Save::ContextGone(key.clone()));
         }
     }
 
@@ -65,7 +89,8 @@ impl Server {
         let allowed = xtr.filter(|(site, _)| {
             self.scopes.allows(*site, key.iid, &key.prefix)
                 && self.table.len() < self.settings.max_registrations
-                && self.table.holders(key.iid, &key.prefix).all(|(_, holder)| holder.has(flag::MERGE))
+                && (self.scopes.is_skill(key.iid, &key.prefix)
+                    || self.table.holders(key.iid, &key.prefix).all(|(_, holder)| holder.has(flag::MERGE)))
         });
         let Some((site, xtr)) = allowed else {
             return self.saves.push(super::Save::RegistrationGone(key.clone()));
@@ -91,7 +116,13 @@ impl Server {
             return;
         }
         let renewed = self.ticks(now);
+        // Too many different questions: those who asked them renew them, and are refused then.
+        let question = saved.question.clone().map(|question| self.questions.share(question));
+        let Some(question) = question.map_or(Some(None), |shared| shared.map(Some)) else {
+            return self.saves.push(super::Save::SubscriptionGone(saved.key));
+        };
         self.subscriptions.insert(Subscription {
+            question,
             answered: saved.answered,
             site_id: saved.site_id,
             local: saved.local,

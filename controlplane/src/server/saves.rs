@@ -1,6 +1,7 @@
 //! What outlives a restart: changes of it to be written, and all of it to be given back.
 //!
-//! Written are changes of registrations, xTRs and their nonce marks, and subscriptions; a refresh is not written.
+//! Written are changes of registrations, what is said of them, xTRs and their nonce marks, and subscriptions; a
+//! refresh is not written.
 //! No time is saved. A restored registration lives one full life from the restart on unless it is refreshed, and a
 //! restored subscription likewise: so neither the length of the outage nor a step of the wall clock ends one early,
 //! and a site that is gone is forgotten one life after the restart at the latest.
@@ -9,9 +10,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sterna_wire::lisp::control::Act;
+use sterna_wire::lisp::control::acx::Attributes;
 use sterna_wire::{Iid, Prefix};
 
 use super::locator_sets::RegisteredLocator;
+use crate::context::Question;
 
 /// Who registers: an xTR by its xTR-ID, or, when it has none, by the address that it sends from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -35,6 +38,10 @@ pub enum Save {
     Xtr(SavedXtr),
     /// An xTR is gone, because its site is.
     XtrGone(Arc<str>, Identity),
+    /// What is said of a registration changed.
+    Context(SavedContext),
+    /// Nothing is said of a registration any more.
+    ContextGone(RegistrationKey),
     /// A subscription is new or changed.
     Subscription(SavedSubscription),
     /// A subscription is gone.
@@ -105,6 +112,8 @@ pub struct SubscriptionKey {
     pub iid: Iid,
     /// What it asked for.
     pub prefix: Prefix,
+    /// C-HASH of what it asked, where the answer is a filtered list.
+    pub hash: Option<[u8; 8]>,
 }
 
 /// A subscription.
@@ -126,6 +135,30 @@ pub struct SavedSubscription {
     pub seen: u64,
     /// Nonces below this one may have been used.
     pub reserved: u64,
+    /// What it asked in ACX; none for a subscriber that did not.
+    pub question: Option<Question>,
+}
+
+/// What is said of a registration (context).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedContext {
+    /// Which registration.
+    pub key: RegistrationKey,
+    /// Context-Seq.
+    pub seq: u32,
+    /// Of the whole EID.
+    pub whole: SavedSaid,
+    /// Of single locators, sorted by address.
+    pub locators: Vec<(IpAddr, SavedSaid)>,
+}
+
+/// Attributes and for how many seconds the dynamic ones of them hold, from a restart on too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedSaid {
+    /// The attributes.
+    pub attributes: Attributes,
+    /// CTX-TTL in seconds.
+    pub ttl_s: u32,
 }
 
 /// What the store had, or a part of it.
@@ -135,6 +168,8 @@ pub struct Saved {
     pub xtrs: Vec<SavedXtr>,
     /// Registrations.
     pub registrations: Vec<SavedRegistration>,
+    /// What is said of registrations; behind them.
+    pub contexts: Vec<SavedContext>,
     /// Subscriptions.
     pub subscriptions: Vec<SavedSubscription>,
     /// Nonces of unsolicited Map-Notifies below this one may have been used.

@@ -42,6 +42,12 @@ pub struct ServerSettings {
     pub request_rate: u32,
     /// Map-Requests per second that are looked at, of one source address.
     pub request_rate_per_source: u32,
+    /// Map-Requests with constraints per second that are looked at, of one source address.
+    pub constraint_rate_per_source: u32,
+    /// The most registrations that something is said of (context).
+    pub max_contexts: usize,
+    /// The most bytes of what is said of all of them.
+    pub max_context_bytes: usize,
     /// Records per second that are published to subscribers.
     pub publish_rate: u32,
     /// Moves of one EID within `moves_within` that are believed.
@@ -77,6 +83,9 @@ impl Default for ServerSettings {
             register_rate_per_source: 2000,
             request_rate: 50_000,
             request_rate_per_source: 2000,
+            constraint_rate_per_source: 1000,
+            max_contexts: 1_000_000,
+            max_context_bytes: 512 << 20,
             publish_rate: 200_000,
             moves_max: 5,
             moves_within: Duration::from_secs(180),

@@ -30,7 +30,12 @@ impl Site {
         Site {
             name: settings.name.as_str().into(),
             keys: settings.keys.clone(),
-            iids: settings.scopes.iter().map(|scope| scope.iid).collect(),
+            iids: settings
+                .scopes
+                .iter()
+                .map(|scope| scope.iid)
+                .chain(settings.skills.iter().map(|(iid, _)| *iid))
+                .collect(),
             always_proxy: settings.proxy_reply == ProxyReply::Always,
             legacy_nonce: settings.legacy_nonce,
             allow_merge: settings.allow_merge,
@@ -60,6 +65,10 @@ pub(super) struct Scopes {
     pub(super) tree: PrefixTree,
     /// Sites, and whether they may register parts of the prefix.
     entries: Vec<Vec<(u32, bool)>>,
+    /// Prefixes whose hosts are skills, by places in `skillful`.
+    skills: PrefixTree,
+    /// Sites that list such a prefix.
+    skillful: Vec<Vec<u32>>,
 }
 
 impl Scopes {
@@ -67,16 +76,52 @@ impl Scopes {
         let mut scopes = Scopes::default();
         for (site, settings) in sites.iter().enumerate() {
             for scope in &settings.scopes {
-                let place = scopes.tree.get(scope.iid, &scope.prefix).unwrap_or_else(|| {
-                    let place = scopes.entries.len() as u32;
-                    scopes.entries.push(Vec::new());
-                    scopes.tree.insert(scope.iid, &scope.prefix, place);
-                    place
-                });
-                scopes.entries[place as usize].push((site as u32, scope.more_specifics));
+                scopes.add(site as u32, scope.iid, &scope.prefix, scope.more_specifics);
+            }
+            for (iid, prefix) in &settings.skills {
+                scopes.add(site as u32, *iid, prefix, true);
+                scopes.add_skills(site as u32, *iid, prefix);
             }
         }
         scopes
+    }
+
+    fn add(&mut self, site: u32, iid: Iid, prefix: &Prefix, parts: bool) {
+        let place = self.tree.get(iid, prefix).unwrap_or_else(|| {
+            let place = self.entries.len() as u32;
+            self.entries.push(Vec::new());
+            self.tree.insert(iid, prefix, place);
+            place
+        });
+        self.entries[place as usize].push((site, parts));
+    }
+
+    fn add_skills(&mut self, site: u32, iid: Iid, prefix: &Prefix) {
+        let place = self.skills.get(iid, prefix).unwrap_or_else(|| {
+            let place = self.skillful.len() as u32;
+            self.skillful.push(Vec::new());
+            self.skills.insert(iid, prefix, place);
+            place
+        });
+        self.skillful[place as usize].push(site);
+    }
+
+    /// Whether there are skills at all.
+    pub(super) fn has_skills(&self) -> bool {
+        !self.skillful.is_empty()
+    }
+
+    /// Whether several xTRs and sites may have this EID at the same time.
+    pub(super) fn is_skill(&self, iid: Iid, eid: &Prefix) -> bool {
+        self.has_skills() && eid.is_host() && self.skills.longest(iid, eid).is_some()
+    }
+
+    /// Whether the prefix lies among skills; then whether this site may register it there: hosts only, and only if
+    /// it lists them itself.
+    fn allows_skill(&self, site: u32, iid: Iid, prefix: &Prefix) -> Option<bool> {
+        let mut around = self.skills.covering(iid, prefix).peekable();
+        around.peek()?;
+        Some(prefix.is_host() && around.any(|(_, place)| self.skillful[place as usize].contains(&site)))
     }
 
     /// The sites that may register this prefix, those with the closest scope first.
@@ -90,6 +135,9 @@ impl Scopes {
 
     /// Whether this site may register this prefix.
     pub(super) fn allows(&self, site: u32, iid: Iid, prefix: &Prefix) -> bool {
+        if let Some(allowed) = self.allows_skill(site, iid, prefix) {
+            return allowed;
+        }
         self.tree.covering(iid, prefix).any(|(scope, place)| {
             self.entries[place as usize]
                 .iter()

@@ -9,10 +9,11 @@ use sterna_wire::{Iid, Prefix};
 
 use super::pace;
 use super::registrations::Tick;
-use super::request::{Asked, MAX_ANSWER};
+use super::request::Asked;
 use super::saves::{Identity, Save, SavedSubscription, SubscriptionKey};
 use super::subscriptions::{MAX_WAITING, Subscription, Work};
 use super::{Refusal, Server, TICK};
+use crate::context::{Question, answer};
 use crate::outbox::{CONTROL_PORT, Datagram, Outbox};
 
 /// The most ITR-RLOCs of a subscription that are kept.
@@ -35,7 +36,8 @@ impl Server {
         let xtr = asked.request.xtr.filter(|xtr| xtr.xtr_id != [0; 16]);
         let xtr = xtr.ok_or(Refusal::SubscriptionAnonymous)?;
         let site = self.subscriber_site(asked, &xtr, iid).ok_or(Refusal::SubscriptionKeyless)?;
-        let key = SubscriptionKey { xtr_id: xtr.xtr_id, iid, prefix: *prefix };
+        let hash = asked.question.as_ref().and_then(|question| self.hash_for(question, iid, prefix));
+        let key = SubscriptionKey { xtr_id: xtr.xtr_id, iid, prefix: *prefix, hash };
         let known = self.subscriptions.find(&key);
         let seen = known.and_then(|place| self.subscriptions.get(place)).map(|known| known.seen);
         if seen.is_some_and(|seen| asked.request.nonce <= seen) {
@@ -48,6 +50,10 @@ impl Server {
         if rlocs.is_empty() {
             return Err(Refusal::SubscriptionForeignRloc);
         }
+        let question = match &asked.question {
+            Some(question) => Some(self.questions.share(question.clone()).ok_or(Refusal::QuestionsFull)?),
+            None => None,
+        };
         let place = match known {
             Some(place) => place,
             None if self.has_room_for(&key) => {
@@ -56,9 +62,21 @@ impl Server {
             None => return Err(Refusal::SubscriptionsFull),
         };
         self.counters.subscribed += 1;
-        self.renew(place, known.is_none(), asked, site, xtr.site_id, rlocs);
+        let question = self.subscriptions.change(place, |subscription| {
+            std::mem::replace(&mut subscription.question, question.clone()) != question
+        });
+        let new = known.is_none() || question == Some(true);
+        self.renew(place, new, asked, site, xtr.site_id, rlocs);
         self.send_publication(place, out);
         Ok(())
+    }
+
+    /// C-HASH for the key of a subscription to a filtered list: its answers hold for that question alone.
+    fn hash_for(&self, question: &Question, iid: Iid, prefix: &Prefix) -> Option<[u8; 8]> {
+        let hash = question.hash()?;
+        let known = self.answer(iid, prefix, false).records;
+        let filtered = known.first().is_some_and(|known| known.is_filtered(question));
+        (filtered || self.scopes.is_skill(iid, prefix)).then_some(hash)
     }
 
     fn has_room_for(&self, key: &SubscriptionKey) -> bool {
@@ -99,7 +117,8 @@ impl Server {
         let key = subscription.key;
         let nonce = asked.request.nonce;
         let before = (subscription.answered, subscription.site, subscription.rlocs.clone());
-        let (answered, told, waiting) = self.first_message(&key);
+        let question = subscription.question.clone();
+        let (answered, told, waiting) = self.first_message(&key, question.as_deref());
         let same = before == (answered, site, rlocs.clone());
         self.subscriptions.quiet(place);
         self.subscriptions.set_answered(place, answered);
@@ -124,13 +143,18 @@ impl Server {
     fn first_message(
         &mut self,
         key: &SubscriptionKey,
+        question: Option<&Question>,
     ) -> (Prefix, std::collections::BTreeSet<Prefix>, std::collections::BTreeSet<Prefix>) {
         let answer = self.answer(key.iid, &key.prefix, true);
         let prefixes: Vec<Prefix> =
-            answer.records.iter().filter_map(|record| Some(record.prefix()?.1)).collect();
+            answer.records.iter().filter_map(|known| Some(known.record.prefix()?.1)).collect();
         let first = prefixes.first().filter(|first| first.covers(&key.prefix));
         let answered = first.copied().unwrap_or(key.prefix);
-        let fitting = self.counters.fitting(answer.records, MAX_ANSWER).len();
+        let count = answer.records.len();
+        let fitting = self.fitting(answer.records.into_iter(), question);
+        if fitting < count {
+            self.counters.refuse(Refusal::AnswerCut);
+        }
         let told = prefixes.iter().take(fitting).copied().collect();
         let mut waiting: std::collections::BTreeSet<Prefix> =
             prefixes.iter().skip(fitting).copied().collect();
@@ -165,6 +189,7 @@ impl Server {
             local: subscription.local,
             seen: subscription.seen,
             reserved: subscription.reserved,
+            question: subscription.question.as_deref().cloned(),
         }));
     }
 
@@ -181,17 +206,24 @@ impl Server {
         if !self.table.sets.owns(site, source) {
             return Err(Refusal::SubscriptionForeignRloc);
         }
-        if let Some(place) = self.subscriptions.find(&key) {
+        // Without ACX nothing says which of several it is: all of them.
+        let ended = match &asked.question {
+            Some(_) => self.subscriptions.find(&key).into_iter().collect(),
+            None => self.subscriptions.alike(&key),
+        };
+        for place in ended {
             self.end_subscription(place);
             self.counters.unsubscribed += 1;
         }
-        let records = self.answer(key.iid, &key.prefix, false).records;
+        let known = self.answer(key.iid, &key.prefix, false).records;
+        let answered = answer(&known, self.manner(asked.question.as_ref(), false));
+        let (records, tail) = (answered.records.clone(), answered.tail());
         let Some((site, algorithm)) = self.sites.get(site as usize).zip(self.signature(&key, site)) else {
             return Err(Refusal::SubscriptionKeyless);
         };
         let signing = site.signing_key(algorithm.0, algorithm.1).ok_or(Refusal::SubscriptionKeyless)?;
         let nonce = asked.request.nonce;
-        let notify = MapNotify { nonce, records, xtr: Some(xtr), ..MapNotify::default() };
+        let notify = MapNotify { nonce, records, xtr: Some(xtr), tail, ..MapNotify::default() };
         let to = SocketAddr::new(source, CONTROL_PORT);
         out.datagrams.push(Datagram { from: Some(asked.to), to, bytes: notify.signed(signing) });
         Ok(())

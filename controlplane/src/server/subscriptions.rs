@@ -1,6 +1,7 @@
 //! The subscriptions (RFC 9437): who wants to be told of changes of what, and what it has not acknowledged.
 //!
-//! A subscription is identified by xTR-ID and the prefix that was asked for. What changes concern it is decided by the
+//! A subscription is identified by xTR-ID and the prefix that was asked for, and where the answer is a filtered list
+//! by the C-HASH of what was asked. What changes concern it is decided by the
 //! prefix that it was *answered*, because that is what the subscriber believes to know and uses for other EIDs too.
 //!
 //! Each subscription has one sequence of nonces and at most one message on the way. A newer message contains
@@ -17,6 +18,7 @@ use super::arena::{Arena, NONE};
 use super::registrations::Tick;
 use super::saves::SubscriptionKey;
 use super::tree::PrefixTree;
+use crate::context::Question;
 
 /// Changes that one subscriber may have to be told; beyond, the first by address is dropped.
 pub(super) const MAX_WAITING: usize = 16_384;
@@ -27,6 +29,8 @@ pub(super) struct Subscription {
     pub(super) key: SubscriptionKey,
     /// What it was answered.
     pub(super) answered: Prefix,
+    /// What it asked in ACX; none for a subscriber that did not.
+    pub(super) question: Option<Arc<Question>>,
     /// Whose key signs.
     pub(super) site: u32,
     pub(super) site_id: u64,
@@ -226,6 +230,16 @@ impl Subscriptions {
         self.by_answer.covering(iid, prefix).flat_map(|(_, first)| self.list(first)).collect()
     }
 
+    /// All subscriptions of this xTR to this prefix, whatever was asked.
+    pub(super) fn alike(&self, key: &SubscriptionKey) -> Vec<u32> {
+        let alike = |place: &u32| {
+            self.places.get(*place).is_some_and(|other| {
+                (other.key.xtr_id, other.key.iid, other.key.prefix) == (key.xtr_id, key.iid, key.prefix)
+            })
+        };
+        self.covering(key.iid, &key.prefix).into_iter().filter(alike).collect()
+    }
+
     /// Prefixes inside this one, behind `after`, that were answered to some.
     pub(super) fn answered_inside(
         &self,
@@ -288,6 +302,7 @@ impl Subscription {
         Subscription {
             key,
             answered: key.prefix,
+            question: None,
             site,
             site_id: 0,
             rlocs,

@@ -11,6 +11,9 @@ use super::registrations::{Registration, Slot, flag};
 use super::{Refusal, Server};
 use crate::outbox::Outbox;
 
+/// The most holders of one skill.
+const MAX_HOLDERS: usize = 256;
+
 impl Server {
     /// Makes room for a holder that does not merge: others lose the prefix, and an agent has moved.
     /// Gives whom to tell.
@@ -114,6 +117,12 @@ impl Server {
         locators.sort_unstable();
         locators.dedup_by_key(|locator| locator.address);
         locators
+    }
+
+    /// A skill is held by many, each for itself: nobody moves, nobody is superseded, nothing is frozen.
+    pub(super) fn may_share(&self, arrived: &Arrived, iid: Iid, skill: &Prefix) -> Result<(), Refusal> {
+        let others = self.others(arrived, iid, skill).len();
+        if others < MAX_HOLDERS { Ok(()) } else { Err(Refusal::SkillFull) }
     }
 
     /// Merging adds to what xTRs of the same site have registered for merging, and never takes over.

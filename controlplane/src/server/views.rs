@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use sterna_wire::lisp::control::acx::Attributes;
 use sterna_wire::{Iid, Prefix};
 
-use super::registrations::{NEVER, Registration, flag};
+use super::registrations::{NEVER, Slot, flag};
 use super::saves::Identity;
 use super::{RegisteredLocator, Server, TICK};
 
@@ -35,6 +36,21 @@ pub struct RegistrationView {
     pub merge: bool,
     /// It moved too often and stays where it is.
     pub frozen: bool,
+    /// What is said of it; none when nothing ever was.
+    pub context: Option<ContextView>,
+}
+
+/// What is said of a registration (context).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextView {
+    /// Context-Seq of the last message.
+    pub seq: u32,
+    /// When that came.
+    pub heard: Instant,
+    /// What is said of the whole EID.
+    pub whole: Attributes,
+    /// What is said of each locator, in the order of the registration's, that of the whole EID included.
+    pub locators: Vec<Attributes>,
 }
 
 /// What is known of an EID.
@@ -100,7 +116,7 @@ pub struct XtrView {
 impl Server {
     /// All registrations, in no order.
     pub fn registrations(&self, now: Instant) -> impl Iterator<Item = RegistrationView> {
-        self.table.iter().filter_map(move |(_, registration)| self.view(registration, now))
+        self.table.iter().filter_map(move |(slot, _)| self.view(slot, now))
     }
 
     /// How many registrations there are.
@@ -117,13 +133,11 @@ impl Server {
         for site in self.scopes.sites_for(iid, &eid) {
             sites.extend(self.sites.get(site as usize).map(|site| site.name.clone()));
         }
-        LookupView {
-            registrations: holders.filter_map(|(_, holder)| self.view(holder, now)).collect(),
-            sites,
-        }
+        LookupView { registrations: holders.filter_map(|(slot, _)| self.view(slot, now)).collect(), sites }
     }
 
-    fn view(&self, registration: &Registration, now: Instant) -> Option<RegistrationView> {
+    fn view(&self, slot: Slot, now: Instant) -> Option<RegistrationView> {
+        let registration = self.table.get(slot)?;
         let xtr = self.xtrs.get(registration.xtr)?;
         let (iid, prefix) = (registration.iid(), registration.prefix());
         let expires = self.epoch.filter(|_| registration.terms.deadline != NEVER);
@@ -139,7 +153,24 @@ impl Server {
             proxy: self.is_proxied(self.table.tree.get(iid, &prefix)?),
             merge: registration.has(flag::MERGE),
             frozen: self.moves.is_frozen(iid, &prefix, now),
+            context: self.context_view(slot),
         })
+    }
+
+    fn context_view(&self, slot: Slot) -> Option<ContextView> {
+        let (held, context) = self.table.get(slot).zip(self.contexts.get(slot))?;
+        let locators = self.table.sets.get(held.set).iter();
+        Some(ContextView {
+            seq: context.seq,
+            heard: self.epoch? + TICK * context.heard,
+            whole: context.whole.attributes.clone(),
+            locators: locators.map(|locator| context.of(locator.address)).collect(),
+        })
+    }
+
+    /// Of how many registrations something is said, and how many bytes that takes, about.
+    pub fn context_count(&self) -> (usize, usize) {
+        (self.contexts.len(), self.contexts.bytes())
     }
 
     /// All subscriptions, in no order.

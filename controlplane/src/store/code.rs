@@ -1,5 +1,9 @@
 //! How values lie in the store: fixed fields in network byte order behind a version byte.
 
+mod context;
+
+pub(super) use context::{context, read_context};
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -13,6 +17,8 @@ use crate::server::{
 
 /// First byte of every value; another one is of another version.
 const VERSION: u8 = 1;
+/// First byte of a subscription since it tells what was asked in ACX.
+const WITH_QUESTION: u8 = 2;
 
 /// Bytes being written.
 #[derive(Default)]
@@ -238,14 +244,15 @@ pub(super) fn read_xtr(key: &[u8], value: &[u8]) -> Option<SavedXtr> {
 
 pub(super) fn subscription_key(key: &SubscriptionKey) -> Vec<u8> {
     let mut out = Writer::default();
-    out.bytes(&key.xtr_id).prefix(key.iid, &key.prefix);
+    out.bytes(&key.xtr_id).prefix(key.iid, &key.prefix).bytes(key.hash.as_ref().map_or(&[], |hash| hash));
     out.0
 }
 
 pub(super) fn subscription(saved: &SavedSubscription) -> Vec<u8> {
-    let mut out = Writer::value();
+    let mut out = Writer(vec![WITH_QUESTION]);
     out.address(saved.answered.addr()).byte(saved.answered.len()).name(&saved.site).u64(saved.site_id);
     out.optional(saved.local).u64(saved.seen).u64(saved.reserved);
+    out.question(saved.question.as_ref());
     for rloc in saved.rlocs.iter() {
         out.address(*rloc);
     }
@@ -256,11 +263,17 @@ pub(super) fn read_subscription(key: &[u8], value: &[u8]) -> Option<SavedSubscri
     let mut named = Reader(key);
     let xtr_id = named.array()?;
     let (iid, prefix) = named.prefix()?;
-    let key = named.end(SubscriptionKey { xtr_id, iid, prefix })?;
-    let mut reader = Reader::value(value)?;
+    let hash = if named.0.is_empty() { None } else { Some(named.array()?) };
+    let key = named.end(SubscriptionKey { xtr_id, iid, prefix, hash })?;
+    // Until there was ACX they were of the common version.
+    let (asks, mut reader) = match value.split_first()? {
+        (&WITH_QUESTION, rest) => (true, Reader(rest)),
+        _ => (false, Reader::value(value)?),
+    };
     let answered = Prefix::new(reader.address()?, reader.byte()?).ok()?;
     let (site, site_id, local) = (reader.name()?, reader.u64()?, reader.optional()?);
     let (seen, reserved) = (reader.u64()?, reader.u64()?);
+    let question = if asks { reader.question()? } else { None };
     let mut rlocs = Vec::new();
     while !reader.0.is_empty() {
         rlocs.push(reader.address()?);
@@ -275,12 +288,14 @@ pub(super) fn read_subscription(key: &[u8], value: &[u8]) -> Option<SavedSubscri
         local,
         seen,
         reserved,
+        question,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::Question;
     use proptest::prelude::*;
 
     fn address() -> impl Strategy<Value = IpAddr> {
@@ -346,8 +361,10 @@ mod tests {
             };
             prop_assert_eq!(read_xtr(&xtr_key(&site, holder), &xtr(&saved)), Some(saved));
             let saved = SavedSubscription {
-                key: SubscriptionKey { xtr_id, iid, prefix }, answered: prefix, site, site_id: numbers.1,
+                key: SubscriptionKey { xtr_id, iid, prefix, hash: numbers.5.then_some([numbers.4; 8]) },
+                answered: prefix, site, site_id: numbers.1,
                 rlocs: rlocs.into(), local, seen: numbers.1, reserved: numbers.2,
+                question: numbers.5.then(|| Question { limit: Some(numbers.4), ..Question::default() }),
             };
             let (key, value) = (subscription_key(&saved.key), subscription(&saved));
             prop_assert_eq!(read_subscription(&key, &value), Some(saved));

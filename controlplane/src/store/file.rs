@@ -11,6 +11,7 @@ type Bytes = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 const XTRS: Bytes = TableDefinition::new("xtrs");
 const REGISTRATIONS: Bytes = TableDefinition::new("registrations");
+const CONTEXTS: Bytes = TableDefinition::new("contexts");
 const SUBSCRIPTIONS: Bytes = TableDefinition::new("subscriptions");
 const NUMBERS: TableDefinition<'static, &'static str, u64> = TableDefinition::new("numbers");
 const NOTICE_NONCES: &str = "notice_nonces";
@@ -46,6 +47,7 @@ impl FileStore {
         let transaction = self.database.begin_write()?;
         transaction.open_table(XTRS)?;
         transaction.open_table(REGISTRATIONS)?;
+        transaction.open_table(CONTEXTS)?;
         transaction.open_table(SUBSCRIPTIONS)?;
         transaction.open_table(NUMBERS)?;
         change(&transaction)?;
@@ -90,6 +92,9 @@ impl FileStore {
         self.read(REGISTRATIONS, code::read_registration, &mut loaded, |registrations| {
             each(Saved { registrations, ..Saved::default() });
         })?;
+        self.read(CONTEXTS, code::read_context, &mut loaded, |contexts| {
+            each(Saved { contexts, ..Saved::default() });
+        })?;
         self.read(SUBSCRIPTIONS, code::read_subscription, &mut loaded, |subscriptions| {
             each(Saved { subscriptions, ..Saved::default() });
         })?;
@@ -104,6 +109,7 @@ enum Place<'a> {
     Number,
     Xtr(&'a str, Identity),
     Registration(&'a RegistrationKey),
+    Context(&'a RegistrationKey),
     Subscription(&'a SubscriptionKey),
 }
 
@@ -115,6 +121,8 @@ impl Place<'_> {
             Save::XtrGone(site, identity) => Place::Xtr(site, *identity),
             Save::Registration(saved) => Place::Registration(&saved.key),
             Save::RegistrationGone(key) => Place::Registration(key),
+            Save::Context(saved) => Place::Context(&saved.key),
+            Save::ContextGone(key) => Place::Context(key),
             Save::Subscription(saved) => Place::Subscription(&saved.key),
             Save::SubscriptionGone(key) => Place::Subscription(key),
         }
@@ -136,6 +144,7 @@ impl Store for FileStore {
         let write = |transaction: &WriteTransaction| {
             let mut xtrs = transaction.open_table(XTRS)?;
             let mut registrations = transaction.open_table(REGISTRATIONS)?;
+            let mut contexts = transaction.open_table(CONTEXTS)?;
             let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
             let mut numbers = transaction.open_table(NUMBERS)?;
             for save in in_place(saves) {
@@ -146,6 +155,13 @@ impl Store for FileStore {
                     }
                     Save::RegistrationGone(key) => {
                         registrations.remove(code::registration_key(key).as_slice())?;
+                    }
+                    Save::Context(saved) => {
+                        let (key, value) = (code::registration_key(&saved.key), code::context(saved));
+                        contexts.insert(key.as_slice(), value.as_slice())?;
+                    }
+                    Save::ContextGone(key) => {
+                        contexts.remove(code::registration_key(key).as_slice())?;
                     }
                     Save::Xtr(saved) => {
                         let (key, value) = (code::xtr_key(&saved.site, saved.identity), code::xtr(saved));

@@ -3,6 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use sterna_wire::lisp::control::acx::{
+    Acx, AgentState, Attributes, Constraint, Hardware, Load, Need, Scope, Scoped, StatusCode,
+};
 use sterna_wire::lisp::control::auth::{self, Algorithm, Key};
 use sterna_wire::lisp::control::{
     EidRecord, LispAddress, LocatorRecord, MapNotify, MapRegister, MapReply, MapRequest, Message,
@@ -41,7 +44,7 @@ pub fn key(id: u8, secret: &str) -> Key {
 pub fn site(name: &str, scope: &str) -> SiteSettings {
     SiteSettings {
         keys: vec![key(1, name)],
-        scopes: vec![Scope { iid: iid(100), prefix: prefix(scope), more_specifics: true }],
+        scopes: vec![crate::server::Scope { iid: iid(100), prefix: prefix(scope), more_specifics: true }],
         ..SiteSettings::named(name)
     }
 }
@@ -205,7 +208,8 @@ impl Peer {
         let mine = sent.iter().filter(|datagram| datagram.to.ip() == self.address());
         let parsed = mine.filter_map(|datagram| match parse(&datagram.bytes).unwrap() {
             Message::MapNotify(notify) => {
-                assert!(!notify.ack && !notify.records.is_empty());
+                // Without records it is about context alone.
+                assert!(!notify.ack && (!notify.records.is_empty() || !notify.tail.is_empty()));
                 assert_eq!(datagram.from, Some(ip(SERVER)));
                 let verified = auth::verify(&datagram.bytes, notify.records_end, &self.key);
                 assert_eq!(verified, Ok(auth::Coverage::Whole));
@@ -231,6 +235,38 @@ impl Peer {
             records: prefixes.iter().map(|text| RequestRecord::of(iid(100), prefix(text))).collect(),
             ..MapRequest::default()
         }
+    }
+
+    /// A register that says this with this sequence, and nothing else: a delta without records.
+    pub fn delta(&mut self, seq: u32, entries: Vec<Scoped>) -> MapRegister {
+        let block = Acx { aware: true, seq, entries, ..Acx::default() };
+        MapRegister { tail: block.bytes(), ..self.register(&[]) }
+    }
+
+    /// A register of these prefixes with a snapshot.
+    pub fn snapshot(&mut self, prefixes: &[&str], seq: u32, entries: Vec<Scoped>) -> MapRegister {
+        let block = Acx { aware: true, complete: true, seq, entries, ..Acx::default() };
+        MapRegister { tail: block.bytes(), ..self.register(prefixes) }
+    }
+
+    /// Sends a register with context; the sequence and status that answer it.
+    pub fn says(&self, world: &mut World, register: &MapRegister) -> (u32, StatusCode) {
+        let sent = self.send(world, register);
+        let notify = self.notifies(&sent).into_iter().find(|notify| notify.nonce == register.nonce);
+        let block = block(&notify.unwrap().tail).unwrap();
+        assert!(block.reply && block.aware);
+        (block.seq, block.status.unwrap().code)
+    }
+
+    /// Asks for one prefix in ACX; the record and the block of the answer.
+    pub fn asks(&mut self, world: &mut World, text: &str, question: &Acx) -> (EidRecord, Option<Acx>) {
+        let request = MapRequest { tail: question.bytes(), ..self.request(&[text]) };
+        let sent = self.ask(world, &request);
+        let mut replies = self.replies(&sent);
+        assert_eq!(replies.len(), 1, "{sent:?}");
+        let reply = replies.remove(0);
+        assert!(reply.emit().len() <= 1400 && reply.nonce == request.nonce);
+        (reply.records[0].clone(), block(&reply.tail))
     }
 
     /// A request that subscribes to this prefix.
@@ -261,6 +297,49 @@ impl Peer {
         let mine = sent.iter().filter(|datagram| datagram.to.ip() == self.address());
         mine.filter_map(|datagram| MapReply::parse(&datagram.bytes).ok()).collect()
     }
+}
+
+/// The ACX block of a tail.
+pub fn block(tail: &[u8]) -> Option<Acx> {
+    Acx::find(tail).unwrap()
+}
+
+/// An EID of group 100 with all its locators.
+pub fn whole(eid: &str) -> Scope {
+    Scope::Eid(iid(100), prefix(eid))
+}
+
+pub fn in_state(state: AgentState) -> Attributes {
+    Attributes { state: Some(state), ..Attributes::default() }
+}
+
+pub fn loaded(permille: u16) -> Attributes {
+    Attributes { load: Some(Load { permille: Some(permille), queue: None }), ..Attributes::default() }
+}
+
+pub fn with_hardware(names: &[&str]) -> Attributes {
+    let hardware = Some(Hardware::from_names(names.iter().copied()).unwrap());
+    Attributes { hardware, ..Attributes::default() }
+}
+
+/// A question for all attributes.
+pub fn for_attributes() -> Acx {
+    Acx { aware: true, return_attributes: true, ..Acx::default() }
+}
+
+/// A question for a list of what has this hardware.
+pub fn for_hardware(name: &str) -> Acx {
+    let hardware = Hardware::from_names([name]).unwrap();
+    Acx { aware: true, constraints: vec![Constraint::hard(Need::Hardware(hardware))], ..Acx::default() }
+}
+
+/// (last part of the address, priority) of each locator of a record.
+pub fn order(record: &EidRecord) -> Vec<(String, u8)> {
+    let one = |locator: &LocatorRecord| {
+        let address = locator.address.rloc().unwrap().to_string();
+        (address.rsplit(['.', ':']).next().unwrap().to_owned(), locator.priority)
+    };
+    record.locators.iter().map(one).collect()
 }
 
 /// A request in an ECM, from this address and port, to the first EID asked for.

@@ -5,7 +5,8 @@ use crate::outbox::Outbox;
 use crate::server::*;
 use crate::store::{FileStore, Store};
 use std::time::Duration;
-use sterna_wire::lisp::control::{MapNotify, MapRegister};
+use sterna_wire::lisp::control::acx::{Acx, AgentState, Scope, Scoped, StatusCode, hash_of};
+use sterna_wire::lisp::control::{MapNotify, MapRegister, MapRequest};
 
 const SECOND: Duration = Duration::from_secs(1);
 const EID: &str = "10.1.0.7/32";
@@ -94,6 +95,72 @@ fn replays_are_refused_after_a_restart_too() {
     assert!(new.send(&mut world, &second).is_empty());
     assert_eq!((world.refusals(), world.registered(EID)), (vec![("replayed", 3)], vec![new.address()]));
     assert_eq!(old.registers(&mut world, &["10.1.0.9/32"]).len(), 1);
+}
+
+#[test]
+fn context_comes_back_with_its_sequence_and_what_is_dynamic_lives_once_more() {
+    let disk = Disk::new();
+    let mut world = World::of_two();
+    let mut peer = Peer::of("site-a", "198.51.100.1");
+    let here = Scope::Locator { record: 0, locator: 0 };
+    let entries =
+        vec![Scoped::new(Scope::Record(0), with_hardware(&["gpu"])), Scoped::new(here, loaded(700))];
+    let snapshot = peer.snapshot(&[EID], 9, entries);
+    assert_eq!(peer.says(&mut world, &snapshot), (9, StatusCode::Ok));
+    let failed = peer.delta(10, vec![Scoped::new(whole(EID), in_state(AgentState::Busy))]);
+    peer.says(&mut world, &failed);
+    world.pass(SECOND);
+    disk.write(&mut world);
+    // A load is saved with the nonce marks, a second later.
+    let load = peer.delta(11, vec![Scoped::new(whole(EID), loaded(100))]);
+    peer.says(&mut world, &load);
+    let saves_context = |world: &mut World| {
+        world.server.take_saves().iter().filter(|save| matches!(save, Save::Context(_))).count()
+    };
+    assert_eq!(saves_context(&mut world), 0);
+    let here = Scope::EidLocator(iid(100), prefix(EID), peer.address());
+    let load = peer.delta(12, vec![Scoped::new(here, loaded(701))]);
+    peer.says(&mut world, &load);
+    world.pass(2 * SECOND);
+    let mut world = disk.restart(world, both());
+    let all = |world: &World| {
+        let context = world.server.registrations(world.now).next().unwrap().context.unwrap();
+        (context.seq, context.locators[0].clone())
+    };
+    let said = with_hardware(&["gpu"]).overlaid(&in_state(AgentState::Busy)).overlaid(&loaded(701));
+    assert_eq!(all(&world), (12, said));
+    let old = peer.delta(10, vec![Scoped::new(whole(EID), in_state(AgentState::Failed))]);
+    assert_eq!(peer.says(&mut world, &old), (12, StatusCode::StaleSequence));
+    world.pass(89 * SECOND);
+    assert!(all(&world).1.state.is_some());
+    world.pass(2 * SECOND);
+    assert_eq!(all(&world), (12, with_hardware(&["gpu"])));
+    // Gone with its registration, from the store too.
+    world.pass(180 * SECOND);
+    assert_eq!(world.server.context_count(), (0, 0));
+    peer.registers(&mut world, &[EID]);
+    let world = disk.restart(world, both());
+    assert_eq!(world.server.registrations(world.now).next().unwrap().context, None);
+}
+
+#[test]
+fn subscribers_are_remembered_with_what_they_asked() {
+    let disk = Disk::new();
+    let mut world = World::of_two();
+    let mut itr = Peer::of("site-a", "198.51.100.1");
+    let mut etr = Peer::of("site-b", "198.51.100.2");
+    itr.registers(&mut world, &["10.1.200.0/24"]);
+    etr.registers(&mut world, &[EID]);
+    let request = MapRequest { tail: for_hardware("gpu").bytes(), ..itr.subscription(EID) };
+    let notify = itr.notifies(&itr.ask(&mut world, &request)).pop().unwrap();
+    itr.ack(&mut world, &notify);
+    let mut world = disk.restart(world, both());
+    let gpu = etr.delta(1, vec![Scoped::new(whole(EID), with_hardware(&["gpu"]))]);
+    let published = itr.notifies(&etr.send(&mut world, &gpu)).pop().unwrap();
+    let told = block(&published.tail).unwrap();
+    let asked = Acx::find(&request.tail).unwrap().unwrap();
+    assert_eq!((told.filtered, told.hash), (true, hash_of(&asked.constraints, None)));
+    assert_eq!(order(&published.records[0]), [("2".to_owned(), 1)]);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 use super::*;
+use crate::context::Question;
 use crate::server::{
-    Identity, RegisteredLocator, RegistrationKey, SavedRegistration, SavedSubscription, SavedXtr,
-    SubscriptionKey,
+    Identity, RegisteredLocator, RegistrationKey, SavedContext, SavedRegistration, SavedSaid,
+    SavedSubscription, SavedXtr, SubscriptionKey,
 };
 use sterna_wire::lisp::control::Act;
+use sterna_wire::lisp::control::acx::{AgentState, Attributes};
 use sterna_wire::{Iid, Prefix};
 
 fn xtr(number: u8) -> SavedXtr {
@@ -42,6 +44,7 @@ fn subscription() -> SavedSubscription {
         xtr_id: [1; 16],
         iid: Iid::new(100).unwrap(),
         prefix: "10.1.0.7/32".parse().unwrap(),
+        hash: Some([7; 8]),
     };
     SavedSubscription {
         key,
@@ -52,15 +55,24 @@ fn subscription() -> SavedSubscription {
         local: None,
         seen: 5,
         reserved: 1029,
+        question: Some(Question { limit: Some(3), ..Question::default() }),
     }
+}
+
+fn context(number: u32, seq: u32) -> SavedContext {
+    let state = Some(AgentState::Failed);
+    let whole = SavedSaid { attributes: Attributes { state, ..Attributes::default() }, ttl_s: 90 };
+    SavedContext { key: registration(number).key, seq, whole, locators: Vec::new() }
 }
 
 fn all(store: &mut FileStore) -> (Saved, Loaded) {
     let mut whole = Saved::default();
     let loaded = store.load(&mut |part| {
         assert!(whole.registrations.is_empty() || part.xtrs.is_empty(), "xTRs come first");
+        assert!(whole.contexts.is_empty() || part.registrations.is_empty(), "registrations come first");
         whole.xtrs.extend(part.xtrs);
         whole.registrations.extend(part.registrations);
+        whole.contexts.extend(part.contexts);
         whole.subscriptions.extend(part.subscriptions);
         whole.notice_nonces = whole.notice_nonces.max(part.notice_nonces);
     });
@@ -78,6 +90,7 @@ fn what_was_written_is_there_when_the_file_is_opened_again() {
         Save::Xtr(xtr(2)),
         Save::Registration(registration(1)),
         Save::Registration(registration(2)),
+        Save::Context(context(1, 5)),
         Save::Subscription(subscription()),
         Save::NoticeNonces(65_536),
     ];
@@ -86,7 +99,8 @@ fn what_was_written_is_there_when_the_file_is_opened_again() {
     drop(store);
     let mut store = FileStore::open(&path).unwrap();
     let (saved, loaded) = all(&mut store);
-    assert_eq!(loaded, Loaded { values: 5, unreadable: 0 });
+    assert_eq!(loaded, Loaded { values: 6, unreadable: 0 });
+    assert_eq!(saved.contexts, [context(1, 5)]);
     assert_eq!(saved.xtrs, [xtr(1), xtr(2)]);
     assert_eq!(saved.registrations, [registration(1), registration(2)]);
     assert_eq!((saved.subscriptions, saved.notice_nonces), (vec![subscription()], 65_536));
@@ -104,12 +118,17 @@ fn later_changes_win_and_what_is_gone_is_gone() {
             Save::Subscription(subscription()),
             Save::Registration(later.clone()),
             Save::RegistrationGone(registration(1).key),
+            Save::Context(context(1, 5)),
+            Save::Context(context(2, 6)),
+            Save::Context(context(2, 7)),
+            Save::ContextGone(registration(1).key),
             Save::XtrGone("site-a".into(), Identity::Id([1; 16])),
             Save::SubscriptionGone(subscription().key),
         ])
         .unwrap();
     let (saved, _) = all(&mut store);
-    assert_eq!(saved, Saved { registrations: vec![later], ..Saved::default() });
+    let contexts = vec![context(2, 7)];
+    assert_eq!(saved, Saved { registrations: vec![later], contexts, ..Saved::default() });
 }
 
 /// Within one write too: a change that came later stands, wherever its neighbours are.
