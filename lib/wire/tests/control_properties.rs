@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use sterna_wire::lisp::control::acx::{self, Acx};
 use sterna_wire::lisp::control::auth::{self, Algorithm, AuthError, Coverage, Key};
 use sterna_wire::lisp::control::{
     self, Ecm, LispAddress, MapNotify, MapRegister, MapReply, MapRequest, Message,
@@ -33,6 +34,7 @@ fn all_targets(bytes: &[u8]) {
     targets::control::ecm(bytes);
     targets::control::lisp_address(bytes);
     targets::control::control_auth(bytes);
+    targets::control::acx(bytes);
 }
 
 proptest! {
@@ -75,6 +77,81 @@ proptest! {
         address.emit(&mut bytes);
         prop_assert_eq!(bytes.len(), address.encoded_len());
         prop_assert_eq!(LispAddress::parse(&bytes), Ok((address, bytes.len())));
+    }
+
+    #[test]
+    fn acx_round_trip(block in any_control::acx()) {
+        let bytes = block.bytes();
+        prop_assert!(bytes.len() <= acx::MAX_LEN && bytes.len() % 4 == 0);
+        prop_assert_eq!(Acx::find(&bytes), Ok(Some(block)));
+        targets::control::acx(&bytes);
+    }
+
+    /// Whoever does not know the order of the constraints computes the same hash.
+    #[test]
+    fn equal_questions_have_equal_hashes(block in any_control::acx(), turn: Index) {
+        let mut turned = block.constraints.clone();
+        if !turned.is_empty() {
+            turned.rotate_left(turn.index(block.constraints.len()));
+        }
+        let hash = acx::hash_of(&block.constraints, block.limit);
+        prop_assert_eq!(acx::hash_of(&turned, block.limit), hash);
+        prop_assert_eq!(hash.is_none(), block.constraints.is_empty() && block.limit.is_none());
+    }
+
+    /// However a block is cut or damaged, the message that carries it says what it said.
+    #[test]
+    fn no_block_costs_its_message(
+        block in any_control::acx(),
+        register in any_control::map_register(),
+        request in any_control::map_request(),
+        notify in any_control::map_notify(),
+        reply in any_control::map_reply(),
+        damage in vec((any::<Index>(), any::<u8>()), 0..6),
+        oversized: bool,
+    ) {
+        let mut tail = block.bytes();
+        for (at, value) in damage {
+            let at = at.index(tail.len());
+            tail[at] = value;
+        }
+        if oversized {
+            tail.resize(acx::MAX_LEN + 4, 0);
+        }
+        for end in 0..=tail.len() {
+            let tail = tail[..end].to_vec();
+            if end > 0 && end < tail.len() {
+                prop_assert!(Acx::find(&tail).is_err());
+            }
+            let _ = Acx::find(&tail);
+            let reply = MapReply { tail: tail.clone(), ..reply.clone() };
+            prop_assert_eq!(MapReply::parse(&reply.emit()), Ok(reply));
+            let request = MapRequest { tail: tail.clone(), ..request.clone() };
+            prop_assert_eq!(MapRequest::parse(&request.emit()), Ok(request));
+            let register = MapRegister { tail: tail.clone(), ..register.clone() };
+            prop_assert_eq!(MapRegister::parse(&register.emit()), Ok(register));
+            let notify = MapNotify { tail, ..notify.clone() };
+            prop_assert_eq!(MapNotify::parse(&notify.emit()), Ok(notify));
+        }
+    }
+
+    /// Noise behind a good header gets further.
+    #[test]
+    fn noise_in_a_block_panics_nobody(
+        tlvs in vec((0x00..0x90u8, any::<u8>(), vec(any::<u8>(), 0..24)), 0..40),
+        flags: u8,
+        seq: u32,
+    ) {
+        let mut bytes = Acx { seq, ..Acx::default() }.bytes();
+        bytes[13] = flags;
+        for (kind, flags, value) in tlvs {
+            bytes.extend([kind, flags, 0, value.len() as u8]);
+            bytes.extend(&value);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        let len = (bytes.len() - 8) as u16;
+        bytes[6..8].copy_from_slice(&len.to_be_bytes());
+        all_targets(&bytes);
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn corpus_of_parse_lisp() {
 /// Each control target has a corpus of its own, and every file also goes through all the others.
 #[test]
 fn corpora_of_the_control_messages() {
-    let targets: [(&str, Target); 9] = [
+    let targets: [(&str, Target); 10] = [
         ("parse_control", targets::control::parse_control),
         ("map_request", targets::control::map_request),
         ("map_reply", targets::control::map_reply),
@@ -51,6 +51,7 @@ fn corpora_of_the_control_messages() {
         ("ecm", targets::control::ecm),
         ("lisp_address", targets::control::lisp_address),
         ("control_auth", targets::control::control_auth),
+        ("acx", targets::control::acx),
     ];
     for (folder, _) in targets {
         for (_, target) in targets {

@@ -1,6 +1,10 @@
 //! Control messages that we emit: fields as meant, nothing malformed, nothing left over but our tail.
 
 use sterna_wire::lisp::CONTROL_PORT;
+use sterna_wire::lisp::control::acx::{
+    Acx, AgentState, Attributes, Constraint, Hardware, Latency, LatencyClass, Load, Need, Scope, Scoped,
+    Score, Security, Status, StatusCode, hash_of,
+};
 use sterna_wire::lisp::control::auth::{Algorithm, Key};
 use sterna_wire::lisp::control::{
     self, Act, EidRecord, LispAddress, LocatorRecord, MapNotify, MapRegister, MapReply, MapRequest,
@@ -188,6 +192,76 @@ fn registers_and_notifies() {
             ("data.data", ""),
         ],
     );
+}
+
+/// Attributes of a locator, and the hex that tshark shows of them: data behind the message, nothing of it malformed.
+fn context(reply: bool, echo: Option<XtrId>) -> (Vec<u8>, String) {
+    let attributes = Attributes {
+        latency: Some(Latency { class: Some(LatencyClass::Low), sla_us: 5000 }),
+        hardware: Some(Hardware::from_names(["gpu", "h100"]).unwrap()),
+        state: Some(AgentState::Draining),
+        load: Some(Load { permille: Some(250), queue: Some(3) }),
+        security: Some(Security { level: 3, flags: Security::CRYPTO, domain: 9 }),
+    };
+    let scope = Scope::Locator { record: 0, locator: 1 };
+    let score = Some(Score { score: 312, priority: 2 });
+    let entry = Scoped { ttl_s: Some(60), score, ..Scoped::new(scope, attributes.clone()) };
+    let eid = Scope::EidLocator(iid(), "10.1.0.7/32".parse().unwrap(), "2001:db8::1".parse().unwrap());
+    let constraints = vec![Constraint::hard(Need::State(6)), Constraint::soft(Need::Load(700), 8)];
+    let block = Acx {
+        reply,
+        aware: true,
+        complete: true,
+        seq: 0xffff_fffe,
+        entries: vec![entry, Scoped::new(eid, attributes)],
+        hash: hash_of(&constraints, None),
+        constraints,
+        status: reply.then_some(Status { code: StatusCode::Ok, offending: 0 }),
+        echo,
+        ..Acx::default()
+    };
+    let bytes = block.bytes();
+    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    (bytes, hex)
+}
+
+#[test]
+fn messages_with_context() {
+    let (tail, hex) = context(false, None);
+    let request = MapRequest { tail: tail.clone(), ..request() };
+    judge(&request.emit(), &[("lisp.type", "1"), ("lisp.records", "1"), ("data.data", &hex)]);
+    let (tail, hex) = context(true, None);
+    let reply = MapReply { records: vec![record()], tail: tail.clone(), ..MapReply::default() };
+    let expected = [("lisp.type", "2"), ("lisp.mapping.loccnt", "2"), ("data.data", &hex)];
+    judge(&reply.emit(), &expected);
+
+    let key = Key::new(1, Algorithm::HmacSha256_128, b"secret");
+    let (tail, hex) = context(false, xtr());
+    let register = MapRegister { records: vec![record()], xtr: xtr(), tail, ..MapRegister::default() };
+    let expected = [("lisp.type", "3"), ("lisp.xtrid", XTR_ID), ("data.data", &hex)];
+    judge(&register.signed(&key), &expected);
+    let (tail, hex) = context(true, xtr());
+    for records in [vec![record()], Vec::new()] {
+        let count = records.len().to_string();
+        let notify = MapNotify { records, xtr: xtr(), tail: tail.clone(), ..MapNotify::default() };
+        let expected = [
+            ("lisp.type", "4"),
+            ("lisp.records", count.as_str()),
+            ("lisp.xtrid", XTR_ID),
+            ("lisp.siteid", "0000000000000099"),
+            ("data.data", &hex),
+        ];
+        judge(&notify.signed(&key), &expected);
+    }
+    let message = control::encapsulate(
+        "10.2.0.5:4342".parse().unwrap(),
+        "10.1.0.7:4342".parse().unwrap(),
+        &request.emit(),
+    );
+    let packet = dissector::datagram((CONTROL_PORT, CONTROL_PORT), &message);
+    let found = dissector::dissect(&[packet], &["lisp.type", "data.data", "_ws.malformed"]).remove(0);
+    let (_, hex) = context(false, None);
+    assert_eq!(found, ["8,1", &hex, ""]);
 }
 
 #[test]

@@ -5,11 +5,16 @@ use std::net::IpAddr;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use sterna_wire::Mac;
+use proptest::sample::select;
+use sterna_wire::lisp::control::acx::{
+    Acx, AgentState, Attributes, Constraint, Hardware, Latency, LatencyClass, Load, Need, Scope, Scoped,
+    Score, Security, Status, StatusCode, Tag,
+};
 use sterna_wire::lisp::control::{
     Act, EidRecord, LispAddress, LocatorRecord, MapNotify, MapRegister, MapReply, MapRequest, RequestRecord,
     XtrId,
 };
+use sterna_wire::{Iid, Mac, Prefix};
 
 /// An LCAF that we do not look into.
 pub fn opaque() -> impl Strategy<Value = LispAddress> {
@@ -84,6 +89,133 @@ pub fn record() -> impl Strategy<Value = EidRecord> {
 
 fn xtr() -> impl Strategy<Value = Option<XtrId>> {
     option::of((any::<[u8; 16]>(), any::<u64>()).prop_map(|(xtr_id, site_id)| XtrId { xtr_id, site_id }))
+}
+
+fn attributes() -> impl Strategy<Value = Attributes> {
+    let latency = (option::of(latency_class()), any::<u32>());
+    let load = (option::of(0..=1000u16), option::of(0..0xffffu16));
+    let fields = (
+        option::of(latency.prop_map(|(class, sla_us)| Latency { class, sla_us })),
+        option::of(hardware()),
+        option::of(select(AgentState::ALL.to_vec())),
+        option::of(load.prop_map(|(permille, queue)| Load { permille, queue })),
+        option::of(security()),
+    );
+    fields.prop_map(|(latency, hardware, state, load, security)| Attributes {
+        latency,
+        hardware,
+        state,
+        load,
+        security,
+    })
+}
+
+fn latency_class() -> impl Strategy<Value = LatencyClass> {
+    select(vec![LatencyClass::Low, LatencyClass::Medium, LatencyClass::High])
+}
+
+fn hardware() -> impl Strategy<Value = Hardware> {
+    let tags = vec("[a-z0-9._-]{1,12}", 0..5);
+    let long = vec("[a-z0-9._-]{60,63}", 0..3);
+    (any::<u32>(), tags, long).prop_map(|(kinds, tags, long)| {
+        let tags = tags.iter().chain(&long).map(|tag| Tag::new(tag).unwrap());
+        Hardware::new(kinds, tags.collect()).unwrap()
+    })
+}
+
+fn security() -> impl Strategy<Value = Security> {
+    any::<(u8, u8, u16)>().prop_map(|(level, flags, domain)| Security { level, flags, domain })
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    let eid = (0..1u32 << 24, any::<IpAddr>(), any::<u8>()).prop_map(|(iid, address, len)| {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        (Iid::new(iid).unwrap(), Prefix::masked(address, len % (bits + 1)).unwrap())
+    });
+    prop_oneof![
+        Just(Scope::Message),
+        (0..255u8).prop_map(Scope::Record),
+        (0..255u8, 0..255u8).prop_map(|(record, locator)| Scope::Locator { record, locator }),
+        eid.clone().prop_map(|(iid, prefix)| Scope::Eid(iid, prefix)),
+        (eid, any::<IpAddr>()).prop_map(|((iid, prefix), rloc)| Scope::EidLocator(iid, prefix, rloc)),
+    ]
+}
+
+/// What is said of one scope, at least one thing.
+fn scoped() -> impl Strategy<Value = Scoped> {
+    let score =
+        option::of((0..=1000u16, any::<u8>()).prop_map(|(score, priority)| Score { score, priority }));
+    (scope(), attributes(), option::of(any::<u32>()), score)
+        .prop_map(|(scope, attributes, ttl_s, score)| {
+            let one = matches!(scope, Scope::Locator { .. } | Scope::EidLocator(..));
+            Scoped { scope, attributes, ttl_s, score: score.filter(|_| one) }
+        })
+        .prop_filter("says something", |entry| {
+            !entry.attributes.is_empty() || entry.ttl_s.is_some() || entry.score.is_some()
+        })
+}
+
+fn constraint() -> impl Strategy<Value = Constraint> {
+    let need = prop_oneof![
+        (option::of(latency_class()), any::<u32>())
+            .prop_map(|(class, max_us)| Need::Latency { class, max_us }),
+        hardware().prop_map(Need::Hardware),
+        any::<u32>().prop_map(Need::State),
+        any::<u16>().prop_map(Need::Load),
+        security().prop_map(|Security { level, flags, domain }| Need::Security { level, flags, domain }),
+    ];
+    (need, option::of(1..16u8)).prop_map(|(need, weight)| match weight {
+        Some(weight) => Constraint::soft(need, weight),
+        None => Constraint::hard(need),
+    })
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    let code = select(vec![
+        StatusCode::Ok,
+        StatusCode::NoMatch,
+        StatusCode::UnsupportedConstraint,
+        StatusCode::Denied,
+        StatusCode::StaleSequence,
+        StatusCode::Malformed,
+        StatusCode::Other(6),
+        StatusCode::Other(255),
+    ]);
+    (code, any::<u8>()).prop_map(|(code, offending)| Status { code, offending })
+}
+
+/// A block that its receiver reads; each scope stands once in it.
+pub fn acx() -> impl Strategy<Value = Acx> {
+    let says = (vec(scoped(), 0..8), vec(constraint(), 0..=16));
+    let others = (option::of(any::<u8>()), option::of(status()), option::of(any::<[u8; 8]>()), xtr());
+    let block = (any::<[bool; 6]>(), any::<u32>(), says, others).prop_map(
+        |(flags, seq, (mut entries, constraints), (limit, status, hash, echo))| {
+            let [reply, aware, complete, filtered, return_attributes, return_scores] = flags;
+            let mut seen: Vec<Scope> = Vec::new();
+            entries.retain(|entry| {
+                let new = !seen.contains(&entry.scope);
+                seen.push(entry.scope.clone());
+                new
+            });
+            Acx {
+                reply,
+                aware,
+                complete,
+                filtered,
+                seq,
+                entries,
+                constraints,
+                limit,
+                return_attributes,
+                return_scores,
+                status,
+                hash,
+                echo,
+                duplicates: 0,
+            }
+        },
+    );
+    block.prop_filter("fits", Acx::fits)
 }
 
 fn tail() -> impl Strategy<Value = Vec<u8>> {

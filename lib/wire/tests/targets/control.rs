@@ -1,9 +1,10 @@
 //! What must hold for each control message, whatever the bytes.
 
+use sterna_wire::lisp::control::acx::{self, Acx};
 use sterna_wire::lisp::control::auth::{self, Algorithm, AuthError, Coverage, Key};
 use sterna_wire::lisp::control::{
-    self, ControlError, Ecm, EidRecord, LispAddress, MAX_HEAP, MapNotify, MapRegister, MapReply, MapRequest,
-    Message,
+    self, ControlError, Ecm, EidRecord, LispAddress, MAX_HEAP, MAX_TAIL, MapNotify, MapRegister, MapReply,
+    MapRequest, Message,
 };
 
 /// Any control message, by its type.
@@ -67,6 +68,31 @@ pub fn lisp_address(bytes: &[u8]) {
     assert_eq!(LispAddress::parse(&again), Ok((address.clone(), again.len())));
     if let LispAddress::Opaque(kept) = &address {
         assert_eq!(kept[..], bytes[..len], "not a byte of it is ours to change");
+    }
+}
+
+/// An ACX block: what reads is within its bounds and means the same after it was emitted and read again. Behind a
+/// message it is a tail, whatever it is.
+pub fn acx(bytes: &[u8]) {
+    behind_a_message(bytes);
+    let block = match Acx::find(bytes) {
+        Ok(Some(block)) => block,
+        Ok(None) => return assert!(bytes.is_empty()),
+        Err(reason) => return assert!(!reason.to_string().is_empty()),
+    };
+    assert!(bytes.len() <= acx::MAX_LEN && block.constraints.len() <= 16);
+    assert!(block.entries.len() + usize::from(block.duplicates) <= acx::MAX_TLVS);
+    let _ = acx::hash_of(&block.constraints, block.limit);
+    let again = block.bytes();
+    assert!(again.len() <= bytes.len() && block.fits());
+    assert_eq!(Acx::find(&again), Ok(Some(Acx { duplicates: 0, ..block })));
+}
+
+fn behind_a_message(tail: &[u8]) {
+    let reply = MapReply { nonce: 7, tail: tail.to_vec(), ..MapReply::default() };
+    match MapReply::parse(&reply.emit()) {
+        Ok(read) => assert_eq!(read, reply),
+        Err(reason) => assert_eq!((reason, tail.len() > MAX_TAIL), (ControlError::TooLarge, true)),
     }
 }
 
