@@ -4,7 +4,8 @@
 //! EIDs unless told otherwise, and with `own` each has a locator-set like no other. Everything runs in this process
 //! without sockets: a request is the UDP payload of an ECM and is parsed, looked up and answered by a serialised
 //! Map-Reply; a register is the UDP payload of a signed Map-Register and is parsed, verified, applied and answered by a
-//! signed Map-Notify. Answers are checked by sampling outside the time measured. What is measured is the time that the
+//! signed Map-Notify; a delta is such a register that has no records and says a new load or state of one EID, and each
+//! EID of those has a subscriber who asked for attributes and one who did not. Answers are checked by sampling outside the time measured. What is measured is the time that the
 //! thread had a core, so that a second is one of a core whatever else the machine does.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -13,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+use sterna_wire::lisp::control::acx::{Acx, AgentState, Attributes, Load, Scope as AcxScope, Scoped};
 use sterna_wire::lisp::control::auth::{Algorithm, Key};
 use sterna_wire::lisp::control::{
     EidRecord, LocatorRecord, MapRegister, MapReply, MapRequest, RequestRecord, XtrId, encapsulate,
@@ -152,6 +154,62 @@ fn rates(mut run: impl FnMut(usize) -> f64) -> String {
     format!("{{\"median\":{:.0},\"least\":{:.0},\"most\":{:.0}}}", rates[RUNS / 2], rates[0], rates[RUNS - 1])
 }
 
+/// EIDs of which something is said and to which somebody subscribes.
+const TALKATIVE: u32 = 10_000;
+
+/// A register without records that says this of one EID.
+fn delta(number: u32, seq: u32, nonce: u64, key: &Key) -> (SocketAddr, Vec<u8>) {
+    let (source, id) = xtr(number);
+    let load = Some(Load { permille: Some((seq * 137 % 1001) as u16), queue: None });
+    let state = Some(if seq.is_multiple_of(2) { AgentState::Busy } else { AgentState::Active });
+    let said = Attributes { load, state, ..Attributes::default() };
+    let entry = Scoped::new(AcxScope::Eid(iid(), Prefix::host(eid(number).into())), said);
+    let block = Acx { aware: true, seq, entries: vec![entry], echo: Some(id), ..Acx::default() };
+    let register = MapRegister {
+        want_notify: true,
+        nonce,
+        xtr: Some(id),
+        tail: block.bytes(),
+        ..MapRegister::default()
+    };
+    (source, register.signed(key))
+}
+
+/// A request of another xTR that subscribes to an EID, in ACX or not.
+fn subscription(number: u32, acx: bool) -> (SocketAddr, Vec<u8>) {
+    let (source, id) = xtr(number + 1 + u32::from(acx));
+    let question = Acx { aware: true, return_attributes: true, ..Acx::default() };
+    let record = RequestRecord::of(iid(), Prefix::host(eid(number).into()));
+    let request = MapRequest {
+        nonce: number.into(),
+        itr_rlocs: vec![source.ip().into()],
+        records: vec![RequestRecord { subscribe: true, ..record }],
+        xtr: Some(id),
+        tail: if acx { question.bytes() } else { Vec::new() },
+        ..MapRequest::default()
+    };
+    (source, encapsulate(source, SocketAddr::new(eid(number).into(), 4342), &request.emit()))
+}
+
+/// Deltas per second, each of which changes what both subscribers of its EID know.
+fn deltas(server: &mut Server, eids: u32, key: &Key, out: &mut Outbox) -> String {
+    let count = TALKATIVE.min(eids);
+    let subscriptions: Vec<_> = (1..=count)
+        .flat_map(|number| [subscription(number % eids, false), subscription(number % eids, true)])
+        .collect();
+    give(server, &subscriptions, out);
+    rates(|run| {
+        let seq = run as u32 + 1;
+        let nonce = 1_000_000_000 * u64::from(seq);
+        let messages: Vec<_> =
+            (1..=count).map(|number| delta(number % eids, seq, nonce + u64::from(number), key)).collect();
+        let before = server.counters().contexts;
+        let (time, _) = give(server, &messages, out);
+        assert_eq!(server.counters().contexts - before, u64::from(count));
+        f64::from(count) / time.as_secs_f64()
+    })
+}
+
 /// Panics unless a sample of EIDs is answered with the right locator.
 fn check(server: &mut Server, eids: u32) {
     for number in (0..eids).step_by(997) {
@@ -198,6 +256,7 @@ fn main() {
         assert_eq!(answers, messages.len());
         f64::from(part) / time.as_secs_f64()
     });
+    let deltas = deltas(&mut server, eids, &key, &mut out);
     let mut asked = |question: &dyn Fn(u32) -> IpAddr| {
         rates(|run| {
             let numbers = (0..part).map(|step| step.wrapping_mul(7919).wrapping_add(run as u32) % eids);
@@ -216,6 +275,7 @@ fn main() {
         "{{\"eids\":{eids},\"own_sets\":{own_sets},\"xtrs\":{XTRS},\"bytes_per_eid\":{bytes_per_eid:.1},\
          \"register_records_per_s\":{{\"batch\":{BATCH},\"rate\":{batched}}},\
          \"single_record_registers_per_s\":{single},\
+         \"deltas_per_s\":{deltas},\
          \"requests_per_s\":{{\"registered\":{positive},\"outside\":{outside}}}}}"
     );
 }

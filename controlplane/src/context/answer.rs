@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 
 use sterna_wire::lisp::control::acx::{Acx, Attributes, Scope, Scoped, Score, Status, StatusCode};
-use sterna_wire::lisp::control::{Act, EidRecord, LocatorRecord};
+use sterna_wire::lisp::control::{Act, EidRecord, LocatorRecord, XtrId};
 
 use super::question::Question;
 use super::rank::{Candidate, Ranked, Ranking, rank};
@@ -240,6 +240,13 @@ impl Answered {
         self.block.as_ref().map_or_else(Vec::new, Acx::bytes)
     }
 
+    /// The tail of a message that carries this identity of its receiver: the block repeats it at the end, for those
+    /// who look for it there.
+    pub fn tail_for(&self, xtr: Option<XtrId>) -> Vec<u8> {
+        let echoed = |block: &Acx| Acx { echo: xtr, ..block.clone() }.bytes();
+        self.block.as_ref().map_or_else(Vec::new, echoed)
+    }
+
     /// What the answer says that its receiver would want to know again when it changes: the order and, where they are
     /// told, the attributes; not the scores, the length of queues, and a load closer than a tenth.
     pub fn essence(mut self) -> Answered {
@@ -259,7 +266,8 @@ impl Answered {
         records + self.tail().len() <= room && block.is_none_or(Acx::fits)
     }
 
-    fn cut(&mut self, room: usize) -> usize {
+    /// Leaves out records, then locators, until the answer fits; how many.
+    pub fn cut(&mut self, room: usize) -> usize {
         let mut cut = 0;
         while !self.fits(room) && self.cut_one() {
             cut += 1;

@@ -81,3 +81,7 @@ pub fn passes(attributes: &Attributes, constraint: &Constraint) -> bool {
         Met::Unknown => !closed,
     }
 }
+
+#[cfg(test)]
+#[path = "need/test.rs"]
+mod test;

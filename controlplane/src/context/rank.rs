@@ -92,3 +92,7 @@ fn give_priorities(ranked: &mut [Ranked], spread: u32) {
         one.priority = priority;
     }
 }
+
+#[cfg(test)]
+#[path = "rank/test.rs"]
+mod test;

@@ -19,8 +19,8 @@ use crate::outbox::{CONTROL_PORT, Datagram, Outbox};
 const PAUSE: Duration = Duration::from_millis(5);
 /// Messages in one go, so that many subscribers do not hold up everything else.
 const MAX_MESSAGES: usize = 256;
-/// Header, authentication data and identity of a Map-Notify.
-const NOTIFY_HEADER: usize = 16 + 32 + 24;
+/// Header, authentication data and identity of a Map-Notify, and that again at the end of its block.
+const NOTIFY_HEADER: usize = 16 + 32 + 24 + 28;
 /// The most records of a publication in ACX.
 const MAX_TOGETHER: usize = 16;
 /// Answered prefixes inside a changed one that are looked at in one go.
@@ -246,12 +246,13 @@ impl Server {
         let question = subscription.question.as_deref();
         let room = if question.is_some() { MAX_MESSAGE - NOTIFY_HEADER } else { usize::MAX };
         let (answered, _) = answer_within(&known, self.manner(question, true), room);
-        let tail = answered.tail();
+        let xtr = XtrId { xtr_id: subscription.key.xtr_id, site_id: subscription.site_id };
+        let tail = answered.tail_for(Some(xtr));
         let notify = MapNotify {
             nonce: subscription.on_way,
             records: answered.records,
             tail,
-            xtr: Some(XtrId { xtr_id: subscription.key.xtr_id, site_id: subscription.site_id }),
+            xtr: Some(xtr),
             ..MapNotify::default()
         };
         out.datagrams.push(Datagram {

@@ -66,8 +66,7 @@ impl Server {
             self.save_xtr(arrived.xtr);
         }
         if register.want_notify && (!records.is_empty() || said.is_some()) {
-            let tail = said.as_ref().map_or_else(Vec::new, Acx::bytes);
-            self.confirm(&arrived, register, (records, tail), (from, to), out);
+            self.confirm(&arrived, register, (records, said), (from, to), out);
         }
         self.publish(now, out);
     }
@@ -165,7 +164,7 @@ impl Server {
         &mut self,
         arrived: &Arrived,
         register: &MapRegister,
-        (records, tail): (Vec<EidRecord>, Vec<u8>),
+        (records, said): (Vec<EidRecord>, Option<Acx>),
         (from, to): (SocketAddr, IpAddr),
         out: &mut Outbox,
     ) {
@@ -175,6 +174,7 @@ impl Server {
         // The whole identity as it came: an xTR-ID of zero is none to us, but to its sender.
         let xtr = xtr.and(register.xtr);
         let records = self.counters.fitting(records, MAX_NOTIFY);
+        let tail = said.map_or_else(Vec::new, |said| Acx { echo: xtr, ..said }.bytes());
         let notify = MapNotify { nonce: register.nonce, records, xtr, tail, ..MapNotify::default() };
         self.counters.notifies += 1;
         out.datagrams.push(Datagram { from: Some(to), to: from, bytes: notify.signed(key) });

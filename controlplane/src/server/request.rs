@@ -254,8 +254,7 @@ impl Server {
             return self.counters.refuse(Refusal::NoReplyWanted);
         }
         let most = if asked.question.is_some() { MAX_MESSAGE - REPLY_HEADER } else { MAX_ANSWER };
-        let manner = self.manner(asked.question.as_ref(), false);
-        let (mut answered, cut) = answer_within(&known, manner, asked.room(most));
+        let (mut answered, cut) = self.answered(asked.question.as_ref(), known, asked.room(most));
         if let Some(status) = asked.unsupported {
             answered.block = Some(Acx { reply: true, aware: true, status: Some(status), ..Acx::default() });
         }
@@ -264,6 +263,17 @@ impl Server {
         let reply =
             MapReply { nonce: asked.request.nonce, records: answered.records, tail, ..MapReply::default() };
         out.datagrams.push(Datagram { from: Some(asked.to), to, bytes: reply.emit() });
+    }
+
+    /// The answer and how much was cut of it. Where nobody says anything the records are as they are.
+    fn answered(&self, question: Option<&Question>, known: Vec<Known>, room: usize) -> (Answered, usize) {
+        if question.is_some() || !self.contexts.is_empty() {
+            return answer_within(&known, self.manner(question, false), room);
+        }
+        let records = known.into_iter().map(|known| known.record).collect();
+        let mut answered = Answered { records, block: None };
+        let cut = answered.cut(room);
+        (answered, cut)
     }
 
     /// Counts a Map-Reply.

@@ -217,7 +217,7 @@ impl Server {
         }
         let known = self.answer(key.iid, &key.prefix, false).records;
         let answered = answer(&known, self.manner(asked.question.as_ref(), false));
-        let (records, tail) = (answered.records.clone(), answered.tail());
+        let (records, tail) = (answered.records.clone(), answered.tail_for(Some(xtr)));
         let Some((site, algorithm)) = self.sites.get(site as usize).zip(self.signature(&key, site)) else {
             return Err(Refusal::SubscriptionKeyless);
         };

@@ -94,7 +94,7 @@ fn legacy_askers_get_effective_priorities_and_nothing_that_is_unusable() {
 #[test]
 fn none_left_denies_for_everybody() {
     let known = Known { attributes: vec![in_state(AgentState::Failed)], ..Known::plain(record(&[(1, 1)])) };
-    let plain = answer(&[known.clone()], manner(None));
+    let plain = answer(std::slice::from_ref(&known), manner(None));
     let denied = EidRecord { act: Act::DropPolicyDenied, ttl: 1, ..record(&[]) };
     let denied = EidRecord { authoritative: false, ..denied };
     assert_eq!(plain, Answered { records: vec![denied.clone()], block: None });

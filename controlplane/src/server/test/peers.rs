@@ -254,7 +254,7 @@ impl Peer {
         let sent = self.send(world, register);
         let notify = self.notifies(&sent).into_iter().find(|notify| notify.nonce == register.nonce);
         let block = block(&notify.unwrap().tail).unwrap();
-        assert!(block.reply && block.aware);
+        assert!(block.reply && block.aware && block.echo == self.xtr);
         (block.seq, block.status.unwrap().code)
     }
 
