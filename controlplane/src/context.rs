@@ -35,6 +35,13 @@ pub struct Class {
     pub require_context: bool,
 }
 
+impl From<&sterna_config::Class> for Class {
+    fn from(class: &sterna_config::Class) -> Self {
+        let sterna_config::Class { id, constraints, require_context, .. } = class;
+        Self { id: *id, constraints: constraints.clone(), require_context: *require_context }
+    }
+}
+
 impl Class {
     /// The highest number of a class.
     pub const MAX: u8 = 15;

@@ -181,8 +181,10 @@ impl Bench {
     /// Where packets to an EID are sent.
     fn remotes(&self, eid: &str) -> Option<Vec<IpAddr>> {
         match self.model.meaning(&EidKey { iid: iid(100), prefix: prefix(eid) })? {
-            Meaning::Remote(legs) | Meaning::Away(legs) => Some(legs.iter().map(|leg| leg.remote).collect()),
-            Meaning::Other(_) => None,
+            Meaning::Remote(legs) | Meaning::Away(legs) | Meaning::Chosen(legs, _) => {
+                Some(legs.iter().map(|leg| leg.remote).collect())
+            }
+            Meaning::Skill(..) | Meaning::Other(_) => None,
         }
     }
 }
@@ -393,21 +395,33 @@ fn a_restart_of_the_control_plane_takes_over_what_forwards() {
     let group: Iid = iid(100);
     let mac = Mac([2, 0, 0, 0, 0, 7]);
     second.connect(&[
-        Event::KnownLocator { set: 9, remote: ip(THERE), priority: 1, weight: 100 },
-        Event::KnownEid { iid: group, prefix: prefix("10.1.9.9/32"), action: KnownAction::Remote { set: 9 } },
+        Event::KnownLocator { set: 9, remote: Some(ip(THERE)), priority: 1, weight: 100, keep: false },
+        Event::KnownEid {
+            iid: group,
+            prefix: prefix("10.1.9.9/32"),
+            action: KnownAction::Remote { set: 9, classes: None },
+        },
         Event::KnownEid {
             iid: group,
             prefix: prefix("10.1.100.7/32"),
             action: KnownAction::LocalHost { port: 0, vlan: None, mac },
         },
         // What the config says is known better, and what it does not have is not taken.
-        Event::KnownEid { iid: group, prefix: prefix("10.1.2.0/24"), action: KnownAction::Remote { set: 9 } },
+        Event::KnownEid {
+            iid: group,
+            prefix: prefix("10.1.2.0/24"),
+            action: KnownAction::Remote { set: 9, classes: None },
+        },
         Event::KnownEid {
             iid: iid(999),
             prefix: prefix("10.1.8.8/32"),
-            action: KnownAction::Remote { set: 9 },
+            action: KnownAction::Remote { set: 9, classes: None },
         },
-        Event::KnownEid { iid: group, prefix: prefix("10.1.8.8/32"), action: KnownAction::Remote { set: 8 } },
+        Event::KnownEid {
+            iid: group,
+            prefix: prefix("10.1.8.8/32"),
+            action: KnownAction::Remote { set: 8, classes: None },
+        },
     ]);
     for record in second.plane.pump(usize::MAX) {
         second.model.apply(&record);

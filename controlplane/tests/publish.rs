@@ -109,6 +109,8 @@ impl World {
                         priority: 1,
                         weight: 100,
                         udp_checksum: *checksum,
+                        keep: false,
+                        here: false,
                     });
                     EidWanted::Remote(SetKey::new(locators.collect()))
                 }
@@ -149,7 +151,8 @@ impl World {
             udp_checksum: key.udp_checksum,
         };
         paths.adjacencies.insert(adjacency, AdjacencyWanted { next_hop, mtu });
-        LocatorWanted { adjacency, priority: key.priority, weight: key.weight, usable }
+        let LocatorKey { priority, weight, keep, here, .. } = *key;
+        LocatorWanted { adjacency, priority, weight, usable, keep, here }
     }
 }
 

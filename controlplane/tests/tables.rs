@@ -7,17 +7,20 @@ mod model;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use model::Model;
 use model::site::{self, U0, U1, config, iid, ip};
+use model::{Meaning, Model};
 use proptest::prelude::*;
 use sterna_config::Config;
 use sterna_controlplane::desired::{
-    EidKey, EidWanted, LocatorKey, Paths, Ports, SetKey, Site, Source, Tables, View,
+    ClassesKey, EidKey, EidWanted, LocatorKey, Paths, Ports, RowKey, SetKey, Site, Source, Tables, View,
 };
 use sterna_controlplane::underlay::{Facts, Neighbour, NeighbourKey, Questions};
 use sterna_shm::{EidAction, NegativeAction, PRIORITY_NEVER, Update};
 
 const REMOTES: [&str; 5] = ["203.0.113.1", "203.0.113.2", "203.0.113.3", "2001:db8:1::1", "2001:db8:1::2"];
+
+/// An RLOC of ours.
+const OWN: &str = "192.0.2.1";
 
 /// Tables with the underlay that they see.
 struct Bench {
@@ -71,8 +74,10 @@ impl Bench {
 
     /// What a computation from nothing gives for the sets that are in use.
     fn afresh(&self, silent: &[IpAddr]) -> Paths {
-        let wanted = self.tables.publisher().wanted_eids();
-        let sets = wanted.filter_map(|(_, wanted)| wanted.set().cloned()).collect();
+        let wanted: Vec<&EidWanted> =
+            self.tables.publisher().wanted_eids().map(|(_, wanted)| wanted).collect();
+        let of_classes = wanted.iter().filter_map(|wanted| wanted.classes()).flat_map(ClassesKey::sets);
+        let sets = wanted.iter().filter_map(|wanted| wanted.set()).chain(of_classes).cloned().collect();
         let mut paths = Paths::new(&Site { sets, ..Site::default() }, self.view());
         silent.iter().for_each(|remote| paths.probed(*remote, false));
         paths
@@ -94,6 +99,8 @@ fn set(remotes: &[(usize, u8)]) -> SetKey {
         priority: *priority,
         weight: 100,
         udp_checksum: false,
+        keep: false,
+        here: false,
     };
     SetKey::new(remotes.iter().map(locator).collect())
 }
@@ -131,12 +138,29 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// A set of these and our own RLOC.
+fn with_own(remotes: &[(usize, u8)]) -> SetKey {
+    let own = LocatorKey { remote: ip(OWN), ..set(&[(0, 1)]).locators()[0] };
+    SetKey::new(set(remotes).locators().iter().copied().chain([own]).collect())
+}
+
 /// Some entry for a byte: a set of one to three locators, or something without a set.
 fn wanted(what: u8) -> EidWanted {
     let at = usize::from(what) % REMOTES.len();
     let more = (at + 1 + usize::from(what / 50)) % REMOTES.len();
-    match what % 5 {
+    match what % 8 {
         0 => EidWanted::Hold,
+        // As the ITR chooses: a row for classes 0 and 1, and our own RLOC where an agent of ours may be.
+        5 | 6 => {
+            let row = RowKey::Set(with_own(&[(at, 1), (more, 2)]));
+            let other = if what % 3 == 0 { RowKey::NoMatch } else { RowKey::Set(set(&[(more, 1)])) };
+            let classes = ClassesKey::new([(0, row), (1, other)]);
+            EidWanted::Chosen { set: with_own(&[(at, 1), (more, 1)]), classes }
+        }
+        7 => {
+            let mac = sterna_wire::Mac([2, 0, 0, 0, 0, 7]);
+            EidWanted::Skill { port: 0, vlan: None, mac, set: None, classes: None }
+        }
         1 => EidWanted::Negative(NegativeAction::Drop),
         2 => EidWanted::Away(set(&[(at, 1), (more, 2)])),
         3 => EidWanted::Remote(set(&[(at, 1), (more, 1)])),
@@ -155,7 +179,10 @@ proptest! {
         for op in ops {
             match op {
                 Op::Want(source, at, what) => {
-                    bench.want(source, host(at.into()), what.map(wanted));
+                    let what = what.map(wanted);
+                    // Only agents are attached.
+                    let fits = |wanted: &EidWanted| source == Source::Agent || !matches!(wanted, EidWanted::Skill { .. });
+                    bench.want(source, host(at.into()), what.filter(fits));
                 }
                 Op::Probed(at, up) => {
                     let remote = ip(REMOTES[at]);
@@ -244,6 +271,101 @@ fn two_hundred_thousand_learned_entries_cost_what_their_sets_cost() {
     assert!(sets.iter().all(|set| bench.tables.paths().uses(set) == 0));
     let eids = BTreeMap::new();
     bench.model.assert_is(bench.tables.site(), bench.tables.paths(), &eids);
+}
+
+fn chosen(rows: &[(u8, RowKey)], all: &[(usize, u8)]) -> EidWanted {
+    EidWanted::Chosen { set: with_own(all), classes: ClassesKey::new(rows.iter().cloned()) }
+}
+
+#[test]
+fn equal_rows_are_one_record_between_their_sets_and_their_eids() {
+    let mut bench = Bench::new();
+    let rows = [(0, RowKey::Set(set(&[(0, 1)]))), (1, RowKey::Set(set(&[(2, 1)]))), (2, RowKey::NoMatch)];
+    for number in 0..100 {
+        bench.want(Source::Mapping, host(number), Some(chosen(&rows, &[(0, 1), (2, 1)])));
+    }
+    let records = bench.deliver();
+    let count = |of: fn(&Update) -> bool| records.iter().filter(|record| of(record)).count();
+    assert_eq!(count(|record| matches!(record, Update::SetUpsert { .. })), 3, "all, and one for each class");
+    assert_eq!(count(|record| matches!(record, Update::ClassesUpsert { .. })), 1);
+    assert_eq!(
+        (count(|record| matches!(record, Update::EidUpsert { .. })), bench.tables.classes()),
+        (100, 1)
+    );
+    // A path changes sets, and nothing that names them.
+    bench.tables.probed(ip(REMOTES[2]), false);
+    assert!(bench.deliver().iter().all(|record| matches!(record, Update::SetUpsert { .. })));
+    for number in 0..100 {
+        bench.want(Source::Mapping, host(number), None);
+    }
+    let records = bench.deliver();
+    let count = |of: fn(&Update) -> bool| records.iter().filter(|record| of(record)).count();
+    assert_eq!(count(|record| matches!(record, Update::ClassesDelete { .. })), 1);
+    assert_eq!((count(|record| matches!(record, Update::SetDelete { .. })), bench.tables.classes()), (3, 0));
+}
+
+#[test]
+fn an_agent_with_a_skill_is_one_locator_of_its_mapping() {
+    let mut bench = Bench::new();
+    let key = host(1);
+    let mac = sterna_wire::Mac([2, 0, 0, 0, 0, 7]);
+    let here = EidWanted::Skill { port: 0, vlan: None, mac, set: None, classes: None };
+    let rows = [(0, RowKey::Set(with_own(&[(0, 2)]))), (1, RowKey::Set(set(&[(2, 1)])))];
+    let seen = |bench: &mut Bench| {
+        bench.deliver();
+        bench.model.meaning(&key).unwrap()
+    };
+    let hops = |legs: &[model::Leg]| legs.iter().filter(|leg| leg.hop.is_none()).count();
+    bench.want(Source::Mapping, key, Some(chosen(&rows, &[(0, 1), (2, 1)])));
+    let Meaning::Chosen(all, classes) = seen(&mut bench) else { panic!("nobody is here") };
+    assert_eq!((all.len(), hops(&all), classes[0].as_ref().unwrap().as_ref().unwrap().len()), (2, 0, 1));
+    bench.want(Source::Agent, key, Some(here.clone()));
+    let Meaning::Skill(EidAction::LocalHost { .. }, Some(all), Some(classes)) = seen(&mut bench) else {
+        panic!("somebody is here")
+    };
+    assert_eq!((all.len(), hops(&all)), (3, 1));
+    let by_class: Vec<usize> =
+        classes[..2].iter().map(|row| hops(row.as_ref().unwrap().as_ref().unwrap())).collect();
+    assert_eq!((by_class, classes[2].is_none()), (vec![1, 0], true));
+    // Nobody is registered: our own instance is for packets of no class until more is known.
+    bench.want(Source::Mapping, key, Some(EidWanted::Negative(NegativeAction::Drop)));
+    let Meaning::Skill(_, Some(all), Some(classes)) = seen(&mut bench) else { panic!("still here") };
+    assert_eq!((all.len(), hops(&all), classes[0].is_some(), classes[1].is_some()), (1, 1, true, false));
+    bench.want(Source::Mapping, key, None);
+    assert!(matches!(seen(&mut bench), Meaning::Skill(_, None, None)), "the dataplane asks");
+    bench.want(Source::Agent, key, None);
+    bench.deliver();
+    assert_eq!(bench.model.meaning(&key), None);
+}
+
+#[test]
+fn policies_change_as_a_whole() {
+    let mut bench = Bench::new();
+    let policy = |class| sterna_shm::Policy {
+        iid: None,
+        from: None,
+        to: None,
+        dscp: None,
+        protocol: None,
+        ports: None,
+        class,
+    };
+    let mut with = |classes: &[u8]| {
+        let mut site = Site::new(&bench.config, &bench.ports);
+        site.policies = classes.iter().map(|class| policy(*class)).collect();
+        let view = View { config: &bench.config, facts: &bench.facts, ports: &bench.ports };
+        bench.tables.configure(site, view);
+        let of = |record: &Update| match record {
+            Update::PolicyUpsert { index, more, .. } => (*index, true, *more),
+            Update::PolicyDelete { index, more } => (*index, false, *more),
+            other => panic!("{other:?}"),
+        };
+        bench.deliver().iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(with(&[1, 2, 3]), [(0, true, true), (1, true, true), (2, true, false)]);
+    assert_eq!(with(&[2, 3]), [(0, true, true), (1, true, true), (2, false, false)]);
+    assert_eq!(with(&[2, 3]), []);
+    assert_eq!(with(&[]), [(0, false, true), (1, false, false)]);
 }
 
 #[test]

@@ -5,25 +5,28 @@
 
 use crate::attached::Attached;
 use crate::checks::{Checking, Checks};
+use crate::classes::ClassesRow;
 use crate::encap::build_adjacency;
 use crate::layout::{Attachment, DEFAULT_SETTINGS, Layout, PortRow, Side, tag_of};
 use crate::locator::build_set;
 use crate::marks::Marks;
 use crate::mobility::Mobility;
+use crate::policies::Policies;
 use crate::relays::Relays;
 use crate::rows::{Named, Rows};
 use crate::tables::{
-    AdjacencyRow, EidBody, EidValue, HopRow, LocatorRow, Moment, SetRow, Tables, address_tag,
+    AdjacencyRow, EidBody, EidValue, HopRow, LOCAL_TAG, LocatorRow, Moment, NO_ROW, SetRow, Tables,
+    address_tag,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use sterna_shm::{
-    Adjacency, EidAction, Event, Group, LocatorSet, NegativeAction, NextHop, PRIORITY_NEVER, RefusedKind,
-    Settings, Update,
+    Adjacency, EidAction, Event, Group, LOCAL, LocatorSet, NegativeAction, NextHop, PRIORITY_NEVER,
+    RefusedKind, Settings, Update,
 };
 use sterna_table::{CellsWriter, Domain, EidKey, EidWriter, PublishedWriter, cells, eid_table, published};
-use sterna_wire::{Family, Iid, Mac, Prefix, addr_bytes};
+use sterna_wire::{Family, Iid, Mac, Prefix, VlanId, addr_bytes};
 
 /// RLOCs of our own; the XDP program has room for as many.
 const MAX_LOCAL_RLOCS: usize = 1024;
@@ -33,7 +36,7 @@ const MAX_LOCAL_RLOCS: usize = 1024;
 pub struct TableLimits {
     /// EID entries, prefixes and hosts together.
     pub max_eids: usize,
-    /// Locator sets.
+    /// Locator sets; class rows as many again.
     pub max_sets: usize,
     /// Adjacencies; each is one pair of RLOCs.
     pub max_adjacencies: usize,
@@ -59,7 +62,8 @@ pub enum SteeringChange {
 /// An update that breaks the contract: the channel must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A set names an adjacency, an adjacency a hop, or an EID a set that this session never defined.
+    /// A set names an adjacency, an adjacency a hop, class rows a set, or an EID one of these that this session never
+    /// defined.
     UnknownId(u32),
     /// An adjacency between two families.
     MixedFamilies(u32),
@@ -77,6 +81,7 @@ impl std::fmt::Display for Fault {
 pub(crate) struct Writers {
     pub eids: EidWriter<EidValue>,
     sets: CellsWriter<SetRow>,
+    pub classes: CellsWriter<ClassesRow>,
     adjacencies: CellsWriter<AdjacencyRow>,
     hops: CellsWriter<HopRow>,
     layout: PublishedWriter<Layout>,
@@ -86,13 +91,14 @@ pub(crate) struct Writers {
 /// Applies updates; see the module's text.
 pub struct Applier {
     pub(crate) writers: Writers,
-    domain: Arc<Domain>,
+    pub(crate) domain: Arc<Domain>,
     limits: TableLimits,
     ports: Vec<PortRow>,
     pub(crate) epoch: u32,
     hops: Rows,
     adjacencies: Rows,
-    sets: Rows,
+    pub(crate) sets: Rows,
+    pub(crate) classes: Rows,
     /// By adjacency row: what it was built from, with the hop's row.
     pub(crate) adjacency_facts: HashMap<u32, Adjacency>,
     /// By set row: what it was built from, with adjacency rows.
@@ -102,6 +108,7 @@ pub struct Applier {
     settings: Settings,
     pub(crate) attached: Attached,
     pub(crate) mobility: Mobility,
+    policies: Policies,
     pub(crate) checks: Checks,
     pub(crate) marks: Arc<[Marks]>,
     /// Monotonic time, ns; see [`Applier::set_time`].
@@ -116,6 +123,7 @@ pub fn build_tables(limits: &TableLimits, ports: Vec<PortRow>) -> (Applier, Tabl
     let domain = Domain::new(limits.readers);
     let (eid_writer, eids) = eid_table(&domain, limits.max_eids, limits.seed);
     let (set_writer, sets) = cells(&domain, Rows::capacity_for(limits.max_sets));
+    let (classes_writer, classes) = cells(&domain, Rows::capacity_for(limits.max_sets));
     let (adjacency_writer, adjacencies) = cells(&domain, Rows::capacity_for(limits.max_adjacencies));
     let (hop_writer, hops) = cells(&domain, Rows::capacity_for(limits.max_hops));
     let first = Layout::new(ports.clone(), vec![], &[], DEFAULT_SETTINGS);
@@ -128,6 +136,7 @@ pub fn build_tables(limits: &TableLimits, ports: Vec<PortRow>) -> (Applier, Tabl
         writers: Writers {
             eids: eid_writer,
             sets: set_writer,
+            classes: classes_writer,
             adjacencies: adjacency_writer,
             hops: hop_writer,
             layout: layout_writer,
@@ -140,6 +149,7 @@ pub fn build_tables(limits: &TableLimits, ports: Vec<PortRow>) -> (Applier, Tabl
         hops: Rows::new(limits.max_hops),
         adjacencies: Rows::new(limits.max_adjacencies),
         sets: Rows::new(limits.max_sets),
+        classes: Rows::new(limits.max_sets),
         adjacency_facts: HashMap::new(),
         set_facts: HashMap::new(),
         groups: BTreeMap::new(),
@@ -147,6 +157,7 @@ pub fn build_tables(limits: &TableLimits, ports: Vec<PortRow>) -> (Applier, Tabl
         settings: DEFAULT_SETTINGS,
         attached: Attached::default(),
         mobility: Mobility::default(),
+        policies: Policies::default(),
         checks: Checks::new(Arc::clone(&checking)),
         marks: Arc::clone(&marks),
         now_ns: 0,
@@ -154,7 +165,7 @@ pub fn build_tables(limits: &TableLimits, ports: Vec<PortRow>) -> (Applier, Tabl
         layout_changed: false,
         steered: BTreeSet::new(),
     };
-    (applier, Tables { eids, sets, adjacencies, hops, layout, relays, marks, checking, domain })
+    (applier, Tables { eids, sets, classes, adjacencies, hops, layout, relays, marks, checking, domain })
 }
 
 impl Applier {
@@ -168,13 +179,20 @@ impl Applier {
         self.hops.forget_numbers();
         self.adjacencies.forget_numbers();
         self.sets.forget_numbers();
+        self.classes.forget_numbers();
         self.drop_unused_rows();
     }
 
     /// Rows that no EID leads to, left behind by a session that ended before its sync did: without this, a control
     /// plane that fails again and again would use up all rows.
     fn drop_unused_rows(&mut self) {
-        let sets: HashSet<u32> = self.writers.eids.iter().filter_map(|(_, value)| value.body.set()).collect();
+        let (mut sets, mut classes) = (HashSet::new(), HashSet::new());
+        for (_, value) in self.writers.eids.iter() {
+            sets.extend(value.body.set());
+            classes.extend(value.body.classes());
+        }
+        let rows = classes.iter().filter_map(|row| self.writers.classes.get(*row));
+        sets.extend(rows.flat_map(|row: ClassesRow| row.sets()));
         let adjacencies: HashSet<u32> = sets
             .iter()
             .filter_map(|row| self.set_facts.get(row))
@@ -182,6 +200,7 @@ impl Applier {
             .collect();
         let hops: HashSet<u32> =
             adjacencies.iter().filter_map(|row| self.adjacency_facts.get(row)).map(|a| a.next_hop).collect();
+        self.classes.keep(&classes, &self.domain);
         self.sets.keep(&sets, &self.domain);
         self.adjacencies.keep(&adjacencies, &self.domain);
         self.hops.keep(&hops, &self.domain);
@@ -210,6 +229,15 @@ impl Applier {
             Update::SetDelete { id } => {
                 self.sets.retire(id, &self.domain);
             }
+            Update::ClassesUpsert { id, rows } => return self.put_classes(id, &rows),
+            Update::ClassesDelete { id } => {
+                self.classes.retire(id, &self.domain);
+            }
+            Update::PolicyUpsert { index, policy, more } => {
+                let put = self.policies.put(index, policy, more, self.epoch);
+                return Ok(put.err().and_then(|kind| refused(kind, index.into())));
+            }
+            Update::PolicyDelete { index, more } => self.policies.remove(index, more),
             Update::EidUpsert { iid, prefix, action } => return self.put_eid(iid, prefix, action),
             Update::EidDelete { iid, prefix } => self.delete_eid(iid, prefix),
             Update::GroupUpsert { group } => return Ok(self.put_group(group)),
@@ -308,6 +336,7 @@ impl Applier {
         let mut locators = Vec::with_capacity(set.as_slice().len());
         for locator in set.as_slice() {
             match self.adjacencies.named(locator.adjacency) {
+                _ if locator.adjacency == LOCAL => locators.push(*locator),
                 Named::Row(row) => locators.push(sterna_shm::Locator { adjacency: row, ..*locator }),
                 Named::Unknown => return Err(Fault::UnknownId(locator.adjacency)),
                 Named::Refused => {
@@ -340,7 +369,8 @@ impl Applier {
         let mut rows = Vec::new();
         let mut payload_mtu = u16::MAX;
         for locator in facts.as_slice() {
-            let adjacency = self.writers.adjacencies.get(locator.adjacency);
+            let here = locator.adjacency == LOCAL;
+            let adjacency = self.writers.adjacencies.get(locator.adjacency).filter(|_| !here);
             let remote = adjacency.map_or([0; 16], |a| a.remote);
             let sends = locator.usable && locator.priority != PRIORITY_NEVER;
             if let (true, Some(adjacency)) = (sends, adjacency) {
@@ -349,35 +379,21 @@ impl Applier {
             keys.push(address_key(&remote));
             rows.push(LocatorRow {
                 adjacency: locator.adjacency,
-                tag: address_tag(&remote),
+                tag: if here { LOCAL_TAG } else { address_tag(&remote) },
                 priority: locator.priority,
                 weight: locator.weight,
                 usable: locator.usable,
+                keep: locator.keep,
             });
         }
         build_set(&rows, &keys, payload_mtu, self.set_generation)
     }
 
     fn put_eid(&mut self, iid: Iid, prefix: Prefix, action: EidAction) -> Result<Option<Event>, Fault> {
-        let set_row = |set| match self.sets.named(set) {
-            Named::Row(row) => Ok(Some(row)),
-            Named::Unknown => Err(Fault::UnknownId(set)),
-            Named::Refused => Ok(None),
-        };
-        let body = match action {
-            EidAction::Remote { set } | EidAction::Away { set } => match (set_row(set)?, action) {
-                (None, _) => return Ok(refused(RefusedKind::SetTableFull, u64::from(set))),
-                (Some(set), EidAction::Away { .. }) => EidBody::Away { set },
-                (Some(set), _) => EidBody::Remote { set },
-            },
-            EidAction::Hold => EidBody::Hold,
-            EidAction::Negative { action } => EidBody::Negative { native: action == NegativeAction::Native },
-            EidAction::Local { port, vlan, via } => {
-                EidBody::Served { port, vlan: vlan.map_or(0, |v| v.get()), via }
-            }
-            EidAction::LocalHost { port, vlan, mac } => {
-                EidBody::Agent { port, vlan: vlan.map_or(0, |v| v.get()), mac, given: true }
-            }
+        let body = match self.body_of(action) {
+            Ok(body) => body,
+            Err(Unfit::Fault(fault)) => return Err(fault),
+            Err(Unfit::Refused(kind, id)) => return Ok(refused(kind, id.into())),
         };
         let entry = self.value(self.attached.keep_agent(iid, prefix, body));
         let key = EidKey::prefix(iid, prefix);
@@ -394,6 +410,34 @@ impl Applier {
         let gone = self.attached.note(iid, prefix, body, self.epoch);
         self.remove_agents(iid, &gone);
         Ok(None)
+    }
+
+    /// The entry of an action, with rows for numbers.
+    fn body_of(&self, action: EidAction) -> Result<EidBody, Unfit> {
+        let set_row = |set| row_of(&self.sets, set, RefusedKind::SetTableFull);
+        let classes_row = |classes: Option<u32>| {
+            classes.map_or(Ok(NO_ROW), |id| row_of(&self.classes, id, RefusedKind::ClassesTableFull))
+        };
+        let tag = |vlan: Option<VlanId>| vlan.map_or(0, |vlan| vlan.get());
+        Ok(match action {
+            EidAction::Remote { set, classes } => {
+                EidBody::Remote { set: set_row(set)?, classes: classes_row(classes)? }
+            }
+            EidAction::Away { set } => EidBody::Away { set: set_row(set)? },
+            EidAction::Hold => EidBody::Hold,
+            EidAction::Negative { action } => EidBody::Negative { native: action == NegativeAction::Native },
+            EidAction::Local { port, vlan, via } => EidBody::Served { port, vlan: tag(vlan), via },
+            EidAction::LocalHost { port, vlan, mac } => {
+                EidBody::Agent { port, vlan: tag(vlan), mac, given: true }
+            }
+            EidAction::Skill { port, vlan, mac, set, classes } => EidBody::Skill {
+                port,
+                vlan: tag(vlan),
+                mac,
+                set: set.map_or(Ok(NO_ROW), set_row)?,
+                classes: classes_row(classes)?,
+            },
+        })
     }
 
     /// The last digits of the epoch, as entries have them.
@@ -480,10 +524,12 @@ impl Applier {
             self.attached.swept(&key);
         }
         self.mobility.sweep(epoch);
+        self.policies.sweep(epoch);
         let before = (self.groups.len(), self.rlocs.len());
         self.groups.retain(|_, (_, confirmed)| *confirmed == epoch);
         self.rlocs.retain(|_, confirmed| *confirmed == epoch);
         self.layout_changed |= before != (self.groups.len(), self.rlocs.len());
+        self.classes.sweep(epoch, &self.domain);
         self.sets.sweep(epoch, &self.domain);
         self.adjacencies.sweep(epoch, &self.domain);
         self.hops.sweep(epoch, &self.domain);
@@ -493,11 +539,13 @@ impl Applier {
     pub fn flush(&mut self) -> Vec<SteeringChange> {
         let mut changes = Vec::new();
         self.layout_changed |= std::mem::take(&mut self.mobility.ranges_changed);
+        self.layout_changed |= std::mem::take(&mut self.policies.changed);
         if std::mem::take(&mut self.layout_changed) {
             let groups: Vec<Group> = self.groups.values().map(|(g, _)| *g).collect();
             let rlocs: Vec<IpAddr> = self.rlocs.keys().copied().collect();
             changes = self.steering_changes(&groups, &rlocs);
             let layout = Layout::new(self.ports.clone(), groups, &rlocs, self.settings);
+            let layout = layout.with_policies(self.policies.in_force());
             self.writers.layout.store(layout.with_dynamic(self.mobility.ranges()));
         }
         if let Some(relays) = self.mobility.take_relays() {
@@ -522,7 +570,8 @@ impl Applier {
 
     /// Frees what every worker has passed; call it regularly.
     pub fn reclaim(&mut self) {
-        let Writers { eids, sets, adjacencies, hops, layout, relays } = &mut self.writers;
+        let Writers { eids, sets, classes, adjacencies, hops, layout, relays } = &mut self.writers;
+        self.classes.reclaim(&self.domain, |row| classes.clear(row));
         self.sets.reclaim(&self.domain, |row| {
             sets.clear(row);
             self.set_facts.remove(&row);
@@ -534,6 +583,7 @@ impl Applier {
         self.hops.reclaim(&self.domain, |row| hops.clear(row));
         eids.reclaim();
         sets.reclaim();
+        classes.reclaim();
         adjacencies.reclaim();
         hops.reclaim();
         layout.reclaim();
@@ -547,10 +597,26 @@ impl Applier {
 }
 
 /// A row could not be written. One that was never written is not a number's row; any other keeps its old value.
-fn give_back(rows: &mut Rows, id: u32, is_new: bool, domain: &Domain) {
+pub(crate) fn give_back(rows: &mut Rows, id: u32, is_new: bool, domain: &Domain) {
     if is_new {
         rows.retire(id, domain);
         rows.refuse(id);
+    }
+}
+
+/// Why an action is no entry.
+enum Unfit {
+    Fault(Fault),
+    /// What it refers to found no room.
+    Refused(RefusedKind, u32),
+}
+
+/// The row of a number.
+fn row_of(rows: &Rows, id: u32, full: RefusedKind) -> Result<u32, Unfit> {
+    match rows.named(id) {
+        Named::Row(row) => Ok(row),
+        Named::Unknown => Err(Unfit::Fault(Fault::UnknownId(id))),
+        Named::Refused => Err(Unfit::Refused(full, id)),
     }
 }
 
@@ -558,7 +624,7 @@ fn refusal_of(done: Result<(), RefusedKind>, iid: Iid) -> Option<Event> {
     done.err().and_then(|kind| refused(kind, u64::from(iid.get())))
 }
 
-fn refused(kind: RefusedKind, detail: u64) -> Option<Event> {
+pub(crate) fn refused(kind: RefusedKind, detail: u64) -> Option<Event> {
     Some(Event::Refused { kind, detail })
 }
 

@@ -69,15 +69,10 @@ impl Attached {
     /// Takes note of an EID upsert whose entry stands in the table; gives the agents that lost their place by it.
     pub(crate) fn note(&mut self, iid: Iid, prefix: Prefix, body: EidBody, epoch: u32) -> Vec<IpAddr> {
         if prefix.is_host() {
-            match body {
-                EidBody::Agent { port, vlan, mac, .. } => {
-                    let at = Attachment { port, vlan };
-                    self.given.insert((iid, prefix.addr()), Agent { at, mac });
-                }
-                _ => {
-                    self.given.remove(&(iid, prefix.addr()));
-                }
-            }
+            match body.given() {
+                Some((at, mac)) => self.given.insert((iid, prefix.addr()), Agent { at, mac }),
+                None => self.given.remove(&(iid, prefix.addr())),
+            };
         }
         match body {
             EidBody::Served { .. } => {
@@ -202,8 +197,8 @@ impl Applier {
                 self.put_agent(iid, eid, Agent { at, mac }).then(|| agent_event(iid, eid, at, mac))
             }
             Upward::Seen { iid, eid, mac, at } => self.seen(Iid::new(iid)?, eid, at, mac),
-            Upward::Miss { iid, eid, source, port } => {
-                Some(Event::Miss { iid: Iid::new(iid)?, eid, source, port, class: 0 })
+            Upward::Miss { iid, eid, source, port, class } => {
+                Some(Event::Miss { iid: Iid::new(iid)?, eid, source, port, class })
             }
             Upward::Attach { iid, eid, mac, at, proof } => {
                 let (iid, Attachment { port, vlan }) = (Iid::new(iid)?, at);

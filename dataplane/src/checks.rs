@@ -122,7 +122,7 @@ impl Applier {
         if self.place_of(iid, eid) != Some(at) {
             return None;
         }
-        if let Some(EidBody::Agent { mac: known, given: true, .. }) = self.longest(iid, eid)
+        if let Some((_, known)) = self.longest(iid, eid).and_then(|body| body.given())
             && known != mac
         {
             let check = self.checks.running.get_mut(&(iid, eid))?;
@@ -168,9 +168,11 @@ impl Applier {
     /// Where a host of this site is, or would be: where agents come and go, also one that is said to be elsewhere.
     fn place_of(&self, iid: Iid, eid: IpAddr) -> Option<Attachment> {
         match self.longest(iid, eid) {
-            Some(EidBody::Agent { port, vlan, .. } | EidBody::Served { port, vlan, via: None }) => {
-                Some(Attachment { port, vlan })
-            }
+            Some(
+                EidBody::Agent { port, vlan, .. }
+                | EidBody::Skill { port, vlan, .. }
+                | EidBody::Served { port, vlan, via: None },
+            ) => Some(Attachment { port, vlan }),
             Some(EidBody::Served { .. }) => None,
             _ => self.home_of_agents(iid, eid),
         }

@@ -4,9 +4,10 @@ use crate::counters::Basic;
 use crate::departed::GRACE_NS;
 use crate::emit::{Rewrite, Way};
 use crate::encap::ETHERNET;
-use crate::hold::Role;
+use crate::hold::{HoldKey, Role};
 use crate::inner::{self, Inner};
 use crate::layout::{Attachment, Layout, gateway, is_gateway};
+use crate::policies::{Rule, class_of};
 use crate::route::{Stop, route};
 use crate::step::{Answers, Questions, Step, Verdicts, ask_both, hold_key};
 use crate::tables::{EidBody, EidValue, Moment, Tag};
@@ -27,6 +28,8 @@ struct Head<'v> {
     l3: usize,
     vlan: Tag,
     group: &'v Group,
+    /// What gives the group's packets their class.
+    rules: &'v [Rule],
     inner: Inner,
 }
 
@@ -67,7 +70,7 @@ fn classify<'v>(layout: &'v Layout, ingress: u16, at: usize, frame: &[u8]) -> Cl
         Ok(link) => link,
         Err(reason) => return Class::Drop(reason),
     };
-    let Some(group) = layout.group_at(ingress, link.vlan) else {
+    let Some((group, rules)) = layout.policed_group_at(ingress, link.vlan) else {
         return Class::Drop(DropReason::UnknownVlan);
     };
     let version = match link.ethertype {
@@ -83,7 +86,7 @@ fn classify<'v>(layout: &'v Layout, ingress: u16, at: usize, frame: &[u8]) -> Cl
     match inner::read(packet) {
         Ok(inner) if is_ndisc(&inner, packet) => Class::Ndisc { group, link, inner },
         Ok(inner) if inner.is_multicast() => Class::Drop(DropReason::Multicast),
-        Ok(inner) => Class::Transit(Head { at, l3: link.payload, vlan: link.vlan, group, inner }),
+        Ok(inner) => Class::Transit(Head { at, l3: link.payload, vlan: link.vlan, group, rules, inner }),
         Err(reason) => Class::Drop(reason),
     }
 }
@@ -144,7 +147,9 @@ impl Step<'_, '_> {
         let (written, source) = (source.map(|value| value.written), source.map(|value| value.body));
         let destination = destination.map(|value| value.body);
         let local = match source {
-            Some(EidBody::Agent { port, vlan, .. }) => (port, vlan) == here,
+            Some(EidBody::Agent { port, vlan, .. } | EidBody::Skill { port, vlan, .. }) => {
+                (port, vlan) == here
+            }
             Some(EidBody::Served { port, vlan, via }) => {
                 let local = (port, vlan) == here;
                 if local && via.is_none() {
@@ -163,7 +168,7 @@ impl Step<'_, '_> {
         if !local || gateway == Some(inner.source) {
             return self.unattached(head, frame, source);
         }
-        if let Some(EidBody::Agent { mac, given: true, .. }) = source
+        if let Some(EidBody::Agent { mac, given: true, .. } | EidBody::Skill { mac, .. }) = source
             && frame.get(6..12) != Some(&mac.0)
         {
             self.dispute(head, frame);
@@ -179,12 +184,14 @@ impl Step<'_, '_> {
         if gateway == Some(inner.destination) {
             return self.at_gateway(head.group, inner, packet, frame);
         }
+        let class = class_of(head.rules, inner, packet);
         let key = hold_key(head.group.iid.get(), inner.family, &inner.destination, Role::Destination);
+        let key = HoldKey { class, ..key };
         if self.must_queue(&key) {
             return self.hold(key, Stop::NextHop, head.group, frame);
         }
         let view = self.view;
-        match route(self, view, head.group, destination, inner) {
+        match route(self, view, head.group, destination, inner, class) {
             Ok(way) => self.forward(head.group, &way, inner, packet),
             Err(Stop::Drop(reason)) => Verdict::Drop(reason),
             Err(stop) => self.hold(key, stop, head.group, frame),
@@ -244,7 +251,8 @@ impl Step<'_, '_> {
         let (group, inner) = (head.group, &head.inner);
         let refused = Verdict::Drop(DropReason::SrcNotLocal);
         // What is here but elsewhere does not come by this port.
-        let elsewhere = matches!(source, Some(EidBody::Agent { .. } | EidBody::Served { .. }));
+        let elsewhere =
+            matches!(source, Some(EidBody::Agent { .. } | EidBody::Skill { .. } | EidBody::Served { .. }));
         let Some(mac) = self.sending_host(group, frame).filter(|_| !elsewhere) else { return refused };
         let is_gateway = is_gateway(group, addr_from_bytes(inner.family, &inner.source));
         if is_gateway || !self.is_agent_range(head) {

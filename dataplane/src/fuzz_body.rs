@@ -11,7 +11,8 @@ use crate::layout::{PortRow, Side};
 use crate::rig::{Rig, RigOptions};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use sterna_shm::{
-    Adjacency, EidAction, Group, Locator, LocatorSet, NegativeAction, NextHop, Settings, Update,
+    Adjacency, ClassRow, ClassRows, EidAction, Group, LOCAL, Locator, LocatorSet, NegativeAction, NextHop,
+    Policy, Settings, Update,
 };
 use sterna_wire::{Family, Iid, Mac, Prefix, VlanId, addr_from_bytes, checksum};
 
@@ -108,6 +109,10 @@ impl Numbers {
         self.0 + 1000 + group as u32
     }
 
+    fn classes(self, group: usize) -> u32 {
+        self.0 + 3000 + group as u32
+    }
+
     /// One hop that is resolved and one that is not.
     fn hop(self, unresolved: bool) -> u32 {
         self.0 + 2000 + u32::from(unresolved)
@@ -160,9 +165,41 @@ fn set(numbers: Numbers, group: usize, bits: u8) -> Option<Update> {
         priority: 1 + (bits >> 6) * (n as u8 & 1),
         weight: bits & 0x18,
         usable: bits & 1 << n == 0,
+        keep: bits & 0x20 != 0,
     };
-    let set = LocatorSet::new(&[locator(0), locator(1), locator(2)])?;
+    // The agent here, where the EID is a skill; elsewhere nobody.
+    let here = Locator { adjacency: LOCAL, ..locator(0) };
+    let set = LocatorSet::new(&[locator(0), locator(1), locator(2), here])?;
     Some(Update::SetUpsert { id: numbers.set(group), set })
+}
+
+/// Class 0 goes by the set; the others by it, nowhere, or they wait.
+fn classes(numbers: Numbers, group: usize, bits: u8) -> Update {
+    let mut rows = ClassRows::default();
+    rows.0[0] = ClassRow::Set { set: numbers.set(group) };
+    for (class, row) in rows.0.iter_mut().enumerate().skip(1) {
+        *row = match (bits >> class % 4 * 2) & 3 {
+            0 | 1 => ClassRow::Set { set: numbers.set(group) },
+            2 => ClassRow::NoMatch,
+            _ => ClassRow::Unknown,
+        };
+    }
+    Update::ClassesUpsert { id: numbers.classes(group), rows }
+}
+
+/// UDP is of one class, what else goes to certain ports of another, and fragments of a third.
+fn policy(bits: u8) -> Update {
+    let index = bits % 3;
+    let policy = Policy {
+        iid: if bits & 0x40 == 0 { None } else { Iid::new(100) },
+        from: None,
+        to: prefix(bits & 0x80 != 0, 2).filter(|_| bits & 0x20 != 0),
+        dscp: None,
+        protocol: [Some(17), Some(6), None][usize::from(index)],
+        ports: (index == 1).then_some((0, 3000)),
+        class: (bits >> 2) & 7,
+    };
+    Update::PolicyUpsert { index, policy, more: bits & 0x10 != 0 }
 }
 
 fn eid(group: usize, prefix: Option<Prefix>, action: EidAction) -> Option<Update> {
@@ -185,17 +222,18 @@ fn dynamic(group: usize) -> impl Iterator<Item = Update> {
     [range(false), range(true)].into_iter().flatten()
 }
 
-/// Net 1 is served, 9 behind a router, 2 and 3 are remote, 4 and 5 nowhere; 6 and up have no entry.
+/// Net 1 is served, 9 behind a router, 2 and 3 are remote, 3 by classes, 4 and 5 nowhere; 6 and up have no entry.
 fn eids(numbers: Numbers, group: usize) -> impl Iterator<Item = Update> {
     let via = |is_v6| -> IpAddr { if is_v6 { v6(1, 9).into() } else { v4(1, 9).into() } };
-    let far = EidAction::Remote { set: numbers.set(group) };
+    let far = EidAction::Remote { set: numbers.set(group), classes: None };
+    let by_class = EidAction::Remote { set: numbers.set(group), classes: Some(numbers.classes(group)) };
     let nowhere = |action| EidAction::Negative { action };
     [false, true].into_iter().flat_map(move |is_v6| {
         [
             eid(group, prefix(is_v6, 1), local(group, None)),
             eid(group, prefix(is_v6, 9), local(group, Some(via(is_v6)))),
             eid(group, prefix(is_v6, 2), far),
-            eid(group, prefix(is_v6, 3), far),
+            eid(group, prefix(is_v6, 3), by_class),
             eid(group, prefix(is_v6, 4), nowhere(NegativeAction::Drop)),
             eid(group, prefix(is_v6, 5), nowhere(NegativeAction::Native)),
         ]
@@ -212,10 +250,12 @@ fn whole_site(numbers: Numbers) -> Vec<Update> {
         hop(numbers, false, true),
         hop(numbers, true, false),
     ];
+    all.extend([policy(4), policy(9)]);
     for at in 0..GROUPS.len() {
         all.extend(group(at).map(|group| Update::GroupUpsert { group }));
         all.extend((0..LOCATORS).map(|locator| adjacency(numbers, at, locator, 1500)));
         all.extend(set(numbers, at, 0));
+        all.push(classes(numbers, at, 0x24));
         all.extend(eids(numbers, at));
         all.extend(dynamic(at));
     }
@@ -584,12 +624,12 @@ impl Run {
     }
 
     fn update(&mut self, input: &mut Input<'_>) {
-        let (kind, at, bits) = (input.below(22), usize::from(input.below(4)), input.byte());
+        let (kind, at, bits) = (input.below(26), usize::from(input.below(4)), input.byte());
         let numbers = self.numbers;
         let iid = Iid::new(GROUPS[at].0);
         let (net, is_v6) = (1 + bits % 10, bits & 0x80 != 0);
         let is_local = matches!(net, 1 | 9);
-        let far = EidAction::Remote { set: numbers.set(at) };
+        let far = EidAction::Remote { set: numbers.set(at), classes: None };
         let update = match kind {
             0 => Some(hop(numbers, false, bits & 1 == 0)),
             1 => Some(adjacency(numbers, at, u32::from(bits % 3), 68 + u16::from(bits) * 8)),
@@ -636,6 +676,15 @@ impl Run {
             18 => Update::RelayAllow { iid, eid: agent, from },
             19 => Update::RelayForbid { iid, eid: agent, from },
             20 => Update::AgentCheck { iid, eid: agent },
+            21 | 22 => {
+                let (set, rows) = (self.numbers.set(at), self.numbers.classes(at));
+                let set = (bits & 0x10 == 0).then_some(set);
+                let classes = (bits & 0x20 == 0).then_some(rows);
+                becomes(EidAction::Skill { port, vlan: VlanId::new(vlan), mac, set, classes })
+            }
+            23 => classes(self.numbers, at, bits),
+            24 if bits & 0x0c == 0x0c => Update::PolicyDelete { index: bits % 3, more: bits & 0x10 != 0 },
+            24 => policy(bits),
             _ => match range {
                 Some(prefix) if bits & 1 == 0 => Update::DynamicDelete { iid, prefix },
                 Some(prefix) => Update::DynamicUpsert { iid, prefix },

@@ -333,6 +333,7 @@ impl HoldPool {
         let [a, b] = [0, 8]
             .map(|at| key.addr[at..at + 8].iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
         let rest = u64::from(key.iid) | (key.family as u64) << 32 | (key.role as u64) << 40;
+        let rest = rest | u64::from(key.class) << 48;
         let address = fold_multiply(a ^ self.seed[0], b ^ self.seed[1]);
         fold_multiply(address ^ rest, self.seed[0].rotate_left(32) | 1)
     }

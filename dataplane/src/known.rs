@@ -5,10 +5,11 @@
 //! there throughout is told once; what comes or goes meanwhile is the new control plane's own doing.
 
 use crate::apply::Applier;
+use crate::classes::Choice;
 use crate::tables::EidBody;
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
-use sterna_shm::{Event, KnownAction};
+use sterna_shm::{ClassRow, ClassRows, Event, KnownAction, LOCAL, Locator};
 use sterna_table::EidKey;
 use sterna_wire::{Iid, Prefix, VlanId};
 
@@ -22,6 +23,8 @@ pub struct Dump {
     bucket: usize,
     /// Set rows whose locators were told.
     told: HashSet<u32>,
+    /// Class rows that were told.
+    told_classes: HashSet<u32>,
     ready: VecDeque<Event>,
     ended: bool,
 }
@@ -78,20 +81,46 @@ impl Dump {
     fn tell(&mut self, applier: &Applier, key: &EidKey, body: &EidBody) {
         let Some((iid, prefix)) = name_of(key) else { return };
         let action = match *body {
-            EidBody::Remote { set } => KnownAction::Remote { set },
+            EidBody::Remote { set, .. } => KnownAction::Remote { set, classes: body.classes() },
             EidBody::Away { set } => KnownAction::Away { set },
             EidBody::Hold => KnownAction::Hold,
             EidBody::Agent { port, vlan, mac, given: true } => {
                 KnownAction::LocalHost { port, vlan: VlanId::new(vlan), mac }
             }
+            EidBody::Skill { port, vlan, mac, .. } => {
+                let (vlan, set, classes) = (VlanId::new(vlan), body.set(), body.classes());
+                KnownAction::Skill { port, vlan, mac, set, classes }
+            }
             _ => return,
         };
-        if let Some(set) = body.set()
-            && self.told.insert(set)
-        {
-            self.ready.extend(applier.known_locators(set));
+        if let Some(set) = body.set() {
+            self.tell_set(applier, set);
+        }
+        if let Some(classes) = body.classes() {
+            self.tell_classes(applier, classes);
         }
         self.ready.push_back(Event::KnownEid { iid, prefix, action });
+    }
+}
+
+impl Dump {
+    fn tell_set(&mut self, applier: &Applier, set: u32) {
+        if self.told.insert(set) {
+            self.ready.extend(applier.known_locators(set));
+        }
+    }
+
+    fn tell_classes(&mut self, applier: &Applier, classes: u32) {
+        let Some(row) = applier.writers.classes.get(classes) else { return };
+        if self.told_classes.insert(classes) {
+            row.sets().for_each(|set| self.tell_set(applier, set));
+            let rows = ClassRows(row.choices().map(|choice| match choice {
+                Choice::Set(set) => ClassRow::Set { set },
+                Choice::Unknown => ClassRow::Unknown,
+                Choice::NoMatch => ClassRow::NoMatch,
+            }));
+            self.ready.push_back(Event::KnownClasses { classes, rows });
+        }
     }
 }
 
@@ -104,8 +133,12 @@ impl Applier {
     fn known_locators(&self, set: u32) -> impl Iterator<Item = Event> {
         let locators = self.set_facts.get(&set).map(|facts| facts.as_slice()).unwrap_or_default();
         locators.iter().filter_map(move |locator| {
-            let remote = self.remote_of(locator.adjacency)?;
-            Some(Event::KnownLocator { set, remote, priority: locator.priority, weight: locator.weight })
+            let remote = match locator.adjacency {
+                LOCAL => None,
+                adjacency => Some(self.remote_of(adjacency)?),
+            };
+            let Locator { priority, weight, keep, .. } = *locator;
+            Some(Event::KnownLocator { set, remote, priority, weight, keep })
         })
     }
 

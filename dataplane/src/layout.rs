@@ -1,8 +1,9 @@
-//! The small things every burst needs: ports, groups, own RLOCs, settings. Replaced as a whole.
+//! The small things every burst needs: ports, groups, policies, own RLOCs, settings. Replaced as a whole.
 
+use crate::policies::Rule;
 use crate::tables::Tag;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use sterna_shm::{Group, Settings};
+use sterna_shm::{Group, Policy, Settings};
 use sterna_wire::{Family, Iid, Mac, Prefix, addr_bytes};
 
 /// Which side of the gateway a port is on.
@@ -38,6 +39,8 @@ pub struct Layout {
     iids: Vec<(u32, u16)>,
     rlocs_v4: Vec<[u8; 16]>,
     rlocs_v6: Vec<[u8; 16]>,
+    /// By group row: which of its packets are of which context class.
+    rules: Vec<Box<[Rule]>>,
     /// Where agents may come and go: sorted and disjoint.
     dynamic: Vec<Range>,
     /// Gateway-wide knobs.
@@ -117,6 +120,7 @@ impl Layout {
             groups,
             attachments,
             iids,
+            rules: Vec::new(),
             rlocs_v4: of(Family::V4),
             rlocs_v6: of(Family::V6),
             dynamic: Vec::new(),
@@ -131,6 +135,16 @@ impl Layout {
         all.sort_unstable_by_key(|range| (range.start(), std::cmp::Reverse(range.last)));
         all.dedup_by(|inside, outside| outside.holds(inside.iid, inside.family, &inside.first));
         self.dynamic = all;
+        self
+    }
+
+    /// The same with these policies.
+    pub fn with_policies(mut self, policies: &[Policy]) -> Layout {
+        let of = |group: &Group| {
+            let here = policies.iter().filter(|policy| policy.iid.is_none_or(|iid| iid == group.iid));
+            here.map(Rule::new).collect()
+        };
+        self.rules = self.groups.iter().map(of).collect();
         self
     }
 
@@ -153,9 +167,18 @@ impl Layout {
 
     /// The group on a port and VLAN.
     pub fn group_at(&self, port: u16, vlan: Tag) -> Option<&Group> {
+        self.policed_group_at(port, vlan).map(|(group, _)| group)
+    }
+
+    /// The group on a port and VLAN, and what gives its packets their class.
+    #[inline]
+    pub fn policed_group_at(&self, port: u16, vlan: Tag) -> Option<(&Group, &[Rule])> {
         let at = self.attachments.partition_point(|&(p, v, _)| (p, v) < (port, vlan));
         match self.attachments.get(at) {
-            Some(&(p, v, row)) if (p, v) == (port, vlan) => self.groups.get(usize::from(row)),
+            Some(&(p, v, row)) if (p, v) == (port, vlan) => {
+                let rules = self.rules.get(usize::from(row)).map(|rules| &**rules).unwrap_or_default();
+                self.groups.get(usize::from(row)).map(|group| (group, rules))
+            }
             _ => None,
         }
     }

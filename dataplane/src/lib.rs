@@ -52,8 +52,10 @@ pub mod state;
 pub mod apply;
 pub mod attached;
 pub mod checks;
+pub mod classes;
 pub mod known;
 mod mobility;
+pub mod policies;
 pub mod rows;
 pub mod usage;
 

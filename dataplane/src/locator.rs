@@ -14,12 +14,18 @@ pub fn build_set(locators: &[LocatorRow], keys: &[u64], payload_mtu: u16, genera
         pickable: 0,
         payload_mtu,
         candidates: 0,
+        lasting: 0,
+        keeps: false,
         generation,
     };
     for (to, from) in row.locators.iter_mut().zip(locators) {
         *to = *from;
     }
     fill_slots(&mut row, keys);
+    let kept = |l: &LocatorRow| l.keep && l.usable && l.priority != PRIORITY_NEVER;
+    let kept =
+        row.locators().iter().enumerate().filter(|(_, l)| kept(l)).fold(0, |bits, (i, _)| bits | 1 << i);
+    (row.lasting, row.keeps) = (row.candidates | kept, kept != 0);
     row
 }
 
@@ -61,12 +67,12 @@ fn fill_slots(row: &mut SetRow, keys: &[u64]) {
 
 /// The locator of a flow, by index into the set; `None` when none is usable.
 #[inline]
-pub fn pick(set: &SetRow, set_id: u32, flow: u32, flows: &mut FlowTable, now_ns: u64) -> Option<usize> {
+pub fn pick(set: &SetRow, iid: u32, flow: u32, flows: &mut FlowTable, now_ns: u64) -> Option<usize> {
     match set.pickable {
         0 => None,
-        // One candidate: nothing to choose, so nothing to pin.
-        1 => Some(usize::from(set.slots[0])),
-        _ => Some(flows.locate(set, set_id, flow, now_ns)),
+        // One candidate and nothing to keep: nothing to choose, so nothing to pin.
+        1 if !set.keeps => Some(usize::from(set.slots[0])),
+        _ => Some(flows.locate(set, iid, flow, now_ns)),
     }
 }
 
@@ -82,7 +88,7 @@ mod tests {
     use super::*;
 
     fn locator(priority: u8, weight: u8, usable: bool) -> LocatorRow {
-        LocatorRow { adjacency: 0, tag: 0, priority, weight, usable }
+        LocatorRow { adjacency: 0, tag: 0, priority, weight, usable, keep: false }
     }
 
     fn shares(row: &SetRow) -> [usize; 4] {

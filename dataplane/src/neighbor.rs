@@ -8,7 +8,7 @@ use crate::hold::{HoldKey, Role};
 use crate::inner::Inner;
 use crate::layout::{Attachment, gateway, in_gateway_subnet, is_gateway, link_local, tag_of};
 use crate::neighbor_frames::{self as frames, NdSeen};
-use crate::route::Stop;
+use crate::route::{Stop, lacks_row};
 use crate::state::{Upward, WorkerState};
 use crate::step::Step;
 use crate::tables::{EidBody, Tag, View};
@@ -92,7 +92,9 @@ impl Step<'_, '_> {
         }
         match self.view.longest(group.iid.get(), target) {
             Some(EidBody::Remote { .. } | EidBody::Away { .. } | EidBody::Hold) | None => true,
-            Some(EidBody::Agent { .. } | EidBody::Served { .. } | EidBody::Negative { .. }) => false,
+            // The one that is here answers itself.
+            Some(EidBody::Agent { .. } | EidBody::Skill { .. }) => false,
+            Some(EidBody::Served { .. } | EidBody::Negative { .. }) => false,
         }
     }
 
@@ -133,6 +135,9 @@ impl Step<'_, '_> {
             Some(EidBody::Agent { port: p, vlan: v, mac: known, given }) => {
                 let moved = here(p, v) && known != mac;
                 (moved && !given, moved && given && is_dynamic())
+            }
+            Some(EidBody::Skill { port: p, vlan: v, mac: known, .. }) => {
+                (false, here(p, v) && known != mac && is_dynamic())
             }
             // It said that it leaves: what it says until then is no sign that it came.
             Some(EidBody::Hold) => (false, false),
@@ -204,6 +209,7 @@ impl Step<'_, '_> {
                 let target = via.unwrap_or_else(|| addr_from_bytes(key.family, &key.addr));
                 Stop::Neighbor { port, vlan, target }
             }
+            (Role::Destination, Some(body)) if lacks_row(self.view, body, key.class) => Stop::Miss,
             (Role::Moved, Some(_)) => Stop::Moved,
             (Role::Attach, _) => {
                 let front =

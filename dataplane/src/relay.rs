@@ -39,7 +39,7 @@ impl Step<'_, '_> {
         } else if !may_relay {
             return Verdict::Drop(DropReason::RelayLimit);
         }
-        match tunnel(self, view, set, inner.flow) {
+        match tunnel(self, view, set, group.iid.get(), inner.flow) {
             Ok(way) => self.send_on(head, &way, frame),
             Err(Stop::Drop(reason)) => Verdict::Drop(reason),
             Err(stop) => self.hold(key(Role::Destination), stop, group, frame),

@@ -1,14 +1,15 @@
 //! From a table entry to a way: what the answers mean for a packet.
 
+use crate::classes::Choice;
 use crate::emit::Way;
 use crate::inner::Inner;
 use crate::layout::{Side, tag_of};
 use crate::locator;
 use crate::step::Step;
-use crate::tables::{EidBody, Tag, View};
+use crate::tables::{EidBody, LocatorRow, NO_ROW, SetRow, Tag, View};
 use crate::verdict::DropReason;
 use std::net::IpAddr;
-use sterna_shm::Group;
+use sterna_shm::{Group, LOCAL};
 use sterna_wire::{Mac, addr_from_bytes};
 
 /// Why a packet cannot go on now.
@@ -40,7 +41,7 @@ pub(crate) enum Stop {
     Drop(DropReason),
 }
 
-/// The way to a destination whose entry is `body`, for a packet of `flow`.
+/// The way to a destination whose entry is `body`, for a packet of `class`.
 #[inline]
 pub(crate) fn route<'v>(
     step: &mut Step<'_, '_>,
@@ -48,12 +49,74 @@ pub(crate) fn route<'v>(
     group: &Group,
     body: Option<EidBody>,
     inner: &Inner,
+    class: u8,
 ) -> Result<Way<'v>, Stop> {
+    let iid = group.iid.get();
     match body {
-        Some(EidBody::Remote { set } | EidBody::Away { set }) => tunnel(step, view, set, inner.flow),
+        Some(EidBody::Remote { set, classes: NO_ROW }) if class == 0 => {
+            tunnel(step, view, set, iid, inner.flow)
+        }
+        Some(EidBody::Remote { set, classes }) => {
+            let set = set_of_class(view, set, classes, class)?;
+            tunnel(step, view, set, iid, inner.flow)
+        }
+        Some(body @ EidBody::Skill { .. }) => to_skill(step, view, group, body, inner, class),
+        Some(EidBody::Away { set }) => tunnel(step, view, set, iid, inner.flow),
         Some(EidBody::Hold) => Err(Stop::Wait),
         Some(local) => to_host(view, group, local, inner),
         None => Err(Stop::Miss),
+    }
+}
+
+/// The set that packets of a class use. A class never takes another one's row: without its own it waits.
+#[inline]
+fn set_of_class(view: &View<'_>, set: u32, classes: u32, class: u8) -> Result<u32, Stop> {
+    if classes == NO_ROW {
+        return if class == 0 && set != NO_ROW { Ok(set) } else { Err(Stop::Miss) };
+    }
+    match view.classes(classes).map(|row| row.choice(class)) {
+        Some(Choice::Set(set)) => Ok(set),
+        Some(Choice::Unknown) => Err(Stop::Miss),
+        Some(Choice::NoMatch) => Err(Stop::Drop(DropReason::ClassNoMatch)),
+        None => Err(Stop::Drop(DropReason::NoLocator)),
+    }
+}
+
+/// Whether packets of a class wait because the entry has no row for them.
+#[cold]
+pub(crate) fn lacks_row(view: &View<'_>, body: EidBody, class: u8) -> bool {
+    match body {
+        EidBody::Remote { set, classes } | EidBody::Skill { set, classes, .. } => {
+            set_of_class(view, set, classes, class) == Err(Stop::Miss)
+        }
+        _ => false,
+    }
+}
+
+/// The way to one of the hosts that share an EID: the one that is here, or one elsewhere.
+#[cold]
+fn to_skill<'v>(
+    step: &mut Step<'_, '_>,
+    view: &'v View<'_>,
+    group: &Group,
+    body: EidBody,
+    inner: &Inner,
+    class: u8,
+) -> Result<Way<'v>, Stop> {
+    let EidBody::Skill { port, vlan, mac, set, classes } = body else {
+        return Err(Stop::Drop(DropReason::DstNotLocal));
+    };
+    let set = set_of_class(view, set, classes, class)?;
+    let (row, picked) = picked(step, view, set, group.iid.get(), inner.flow)?;
+    if picked.adjacency != LOCAL {
+        return by_locator(view, row, picked.adjacency);
+    }
+    match host(view, group, port, vlan, mac)? {
+        // As much as the others carry: a flow may have to move there.
+        Way::Host { port, vlan, gateway, mac, mtu } => {
+            Ok(Way::Host { port, vlan, gateway, mac, mtu: mtu.min(row.payload_mtu) })
+        }
+        way => Ok(way),
     }
 }
 
@@ -62,14 +125,34 @@ pub(crate) fn route<'v>(
 pub(crate) fn tunnel<'v>(
     step: &mut Step<'_, '_>,
     view: &'v View<'_>,
-    set_id: u32,
+    set: u32,
+    iid: u32,
     flow: u32,
 ) -> Result<Way<'v>, Stop> {
+    let (row, picked) = picked(step, view, set, iid, flow)?;
+    by_locator(view, row, picked.adjacency)
+}
+
+/// A set and the locator of a flow in it.
+#[inline]
+fn picked<'v>(
+    step: &mut Step<'_, '_>,
+    view: &'v View<'_>,
+    set: u32,
+    iid: u32,
+    flow: u32,
+) -> Result<(&'v SetRow, &'v LocatorRow), Stop> {
     let gone = Stop::Drop(DropReason::NoLocator);
-    let set = view.set(set_id).ok_or(gone)?;
+    let set = view.set(set).ok_or(gone)?;
     let now_ns = step.state.now_ns;
-    let picked = locator::pick(set, set_id, flow, &mut step.state.flows, now_ns).ok_or(gone)?;
-    let adjacency = set.locators().get(picked).ok_or(gone)?.adjacency;
+    let picked = locator::pick(set, iid, flow, &mut step.state.flows, now_ns).ok_or(gone)?;
+    Ok((set, set.locators().get(picked).ok_or(gone)?))
+}
+
+/// The way by one locator of a set.
+#[inline]
+fn by_locator<'v>(view: &'v View<'_>, set: &SetRow, adjacency: u32) -> Result<Way<'v>, Stop> {
+    let gone = Stop::Drop(DropReason::NoLocator);
     let row = view.adjacency(adjacency).ok_or(gone)?;
     let hop = view.hop(row.next_hop).ok_or(gone)?;
     match hop.destination {
@@ -91,7 +174,9 @@ pub(crate) fn to_host<'v>(
     inner: &Inner,
 ) -> Result<Way<'v>, Stop> {
     match body {
-        EidBody::Agent { port, vlan, mac, .. } => host(view, group, port, vlan, mac),
+        EidBody::Agent { port, vlan, mac, .. } | EidBody::Skill { port, vlan, mac, .. } => {
+            host(view, group, port, vlan, mac)
+        }
         EidBody::Served { port, vlan, via: None } => {
             Err(Stop::Neighbor { port, vlan, target: addr_from_bytes(inner.family, &inner.destination) })
         }

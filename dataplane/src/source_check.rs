@@ -49,7 +49,7 @@ impl Step<'_, '_> {
         packet: &[u8],
         source: Option<&EidValue>,
     ) -> SourceCheck {
-        if let Some(EidValue { body: EidBody::Remote { set }, .. }) = source
+        if let Some(EidValue { body: EidBody::Remote { set, .. } | EidBody::Skill { set, .. }, .. }) = source
             && let Some(row) = self.view.set(*set)
             && let Some(adjacency) = locator_of(self.view, row, outer.family, &outer.source)
         {
@@ -158,6 +158,8 @@ impl Step<'_, '_> {
 fn may_have_moved(body: &EidBody) -> bool {
     match body {
         EidBody::Remote { .. } | EidBody::Away { .. } | EidBody::Negative { .. } => true,
+        // Not moved, but one more that has it.
+        EidBody::Skill { .. } => true,
         EidBody::Agent { given, .. } => *given,
         EidBody::Served { .. } | EidBody::Hold => false,
     }

@@ -41,6 +41,8 @@ pub enum Upward {
         source: bool,
         /// Port of the packet.
         port: u16,
+        /// The context class whose row is missing, 0 for packets of no class.
+        class: u8,
     },
     /// A host spoke that is perhaps being asked for.
     Seen {

@@ -193,7 +193,7 @@ impl Step<'_, '_> {
     fn miss(&mut self, key: &HoldKey, eid: IpAddr, port: u16) {
         let source = matches!(key.role, Role::Source | Role::Moved);
         self.state.tally(port).add(Basic::Misses, 1);
-        self.report(Upward::Miss { iid: key.iid, eid, source, port });
+        self.report(Upward::Miss { iid: key.iid, eid, source, port, class: key.class });
     }
 
     /// Tells the control plane of a host that spoke where agents may come, at a bounded rate.
@@ -254,14 +254,15 @@ fn without_room(role: Role) -> DropReason {
 
 /// What a key counts as where questions are limited.
 fn pair_of(key: &HoldKey) -> u64 {
-    let selector = u64::from(key.iid) << 16 | (key.family as u64) << 8 | key.role as u64;
+    let of_class = u64::from(key.iid) << 8 | u64::from(key.class);
+    let selector = of_class << 16 | (key.family as u64) << 8 | key.role as u64;
     u64::from(crate::flow::hash(&key.addr, &[0; 16], selector))
 }
 
-/// The key under which packets wait for an address.
+/// The key under which packets of no class wait for an address.
 #[inline]
 pub(crate) fn hold_key(iid: u32, family: Family, addr: &[u8; 16], role: Role) -> HoldKey {
-    HoldKey { iid, family, addr: *addr, role }
+    HoldKey { iid, family, addr: *addr, role, class: 0 }
 }
 
 /// Appends the two questions of a packet.

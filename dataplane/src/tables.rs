@@ -1,11 +1,12 @@
 //! What a packet is looked up in: the rows, and one burst's view of them.
 //!
 //! An inner address leads through the EID table to a row of [`EidValue`]; a remote one leads on to a locator set
-//! ([`SetRow`]), an adjacency ([`AdjacencyRow`], the prebuilt outer header) and a next hop ([`HopRow`]).
+//! ([`SetRow`], by the packet's class where there are [`ClassesRow`]s), an adjacency ([`AdjacencyRow`], the prebuilt outer header) and a next hop ([`HopRow`]).
 //! Rows are immutable; the conductor replaces them and the readers enter once per burst.
 
 use crate::checks::Checking;
-use crate::layout::Layout;
+use crate::classes::ClassesRow;
+use crate::layout::{Attachment, Layout};
 use crate::marks::Marks;
 use crate::relays::Relays;
 use std::net::IpAddr;
@@ -23,8 +24,10 @@ pub type Tag = u16;
 pub enum EidBody {
     /// Reached through the underlay by a locator set.
     Remote {
-        /// Set row.
+        /// Set row: all locators, and those of packets of no class where there are no class rows.
         set: u32,
+        /// Row of what each class uses, or [`NO_ROW`].
+        classes: u32,
     },
     /// Known not to exist, or not to be reached by LISP.
     Negative {
@@ -58,14 +61,51 @@ pub enum EidBody {
     },
     /// A host that is about to leave: its packets wait.
     Hold,
+    /// A host attached here that has its EID together with hosts elsewhere.
+    Skill {
+        /// Eid-side port.
+        port: u16,
+        /// VLAN of the port, 0 for untagged.
+        vlan: Tag,
+        /// The host's address on that port, as the control plane gave it.
+        mac: Mac,
+        /// As in [`EidBody::Remote`], or [`NO_ROW`].
+        set: u32,
+        /// As in [`EidBody::Remote`].
+        classes: u32,
+    },
 }
+
+/// In the place of a row's number: there is none.
+pub const NO_ROW: u32 = u32::MAX;
 
 impl EidBody {
     /// The set that packets are sent by, and that the entry's own packets may come from.
     #[inline]
     pub fn set(&self) -> Option<u32> {
         match *self {
-            EidBody::Remote { set } | EidBody::Away { set } => Some(set),
+            EidBody::Remote { set, .. } | EidBody::Away { set } => Some(set),
+            EidBody::Skill { set, .. } => Some(set).filter(|set| *set != NO_ROW),
+            _ => None,
+        }
+    }
+
+    /// The class rows.
+    pub fn classes(&self) -> Option<u32> {
+        match *self {
+            EidBody::Remote { classes, .. } | EidBody::Skill { classes, .. } => {
+                Some(classes).filter(|classes| *classes != NO_ROW)
+            }
+            _ => None,
+        }
+    }
+
+    /// Where a host is attached that this is the entry of, and its Ethernet address, if the control plane gave both.
+    pub fn given(&self) -> Option<(Attachment, Mac)> {
+        match *self {
+            EidBody::Agent { port, vlan, mac, given: true } | EidBody::Skill { port, vlan, mac, .. } => {
+                Some((Attachment { port, vlan }, mac))
+            }
             _ => None,
         }
     }
@@ -103,9 +143,9 @@ pub const SLOTS: usize = 128;
 /// One locator of a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocatorRow {
-    /// Adjacency row.
+    /// Adjacency row, or [`LOCAL`](sterna_shm::LOCAL).
     pub adjacency: u32,
-    /// [`address_tag`] of the remote RLOC: most source checks end at this comparison.
+    /// [`address_tag`] of the remote RLOC: most source checks end at this comparison. [`LOCAL_TAG`] for the host here.
     pub tag: u32,
     /// Priority, lower is better, 255 never for sending.
     pub priority: u8,
@@ -113,7 +153,12 @@ pub struct LocatorRow {
     pub weight: u8,
     /// False while the control plane knows the path to be down.
     pub usable: bool,
+    /// Flows that use it stay with it although others are better.
+    pub keep: bool,
 }
+
+/// The [`LocatorRow::tag`] of the host that is attached here.
+pub const LOCAL_TAG: u32 = u32::MAX;
 
 /// A locator set as the packets need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +176,12 @@ pub struct SetRow {
     pub payload_mtu: u16,
     /// Bit `i` is set when the slots may name locator `i`: it is usable, of the best priority, and has weight.
     pub candidates: u16,
-    /// Grows with every change of this set, so that a pinned flow notices.
+    /// Bit `i` is set when flows that use locator `i` may stay with it: the candidates, and those that are usable and
+    /// to be kept.
+    pub lasting: u16,
+    /// Flows are pinned also while there is one candidate: some locator is to be kept.
+    pub keeps: bool,
+    /// Of this set in this state and of no other, so that a pinned flow notices.
     pub generation: u32,
 }
 
@@ -143,9 +193,9 @@ impl SetRow {
         &self.locators[..usize::from(self.count)]
     }
 
-    /// Whether a flow may use a locator: a pin to any other one is void.
-    pub fn is_candidate(&self, index: usize) -> bool {
-        index < MAX_LOCATORS && self.candidates & (1 << index) != 0
+    /// Whether a flow that uses a locator may stay with it: a pin to any other one is void.
+    pub fn lasts(&self, index: usize) -> bool {
+        index < MAX_LOCATORS && self.lasting & (1 << index) != 0
     }
 }
 
@@ -220,6 +270,8 @@ pub struct Tables {
     pub eids: EidReader<EidValue>,
     /// Locator sets.
     pub sets: CellsReader<SetRow>,
+    /// What each class uses.
+    pub classes: CellsReader<ClassesRow>,
     /// Prebuilt outer headers.
     pub adjacencies: CellsReader<AdjacencyRow>,
     /// Underlay next hops.
@@ -278,6 +330,11 @@ impl View<'_> {
     /// A locator set.
     pub fn set(&self, id: u32) -> Option<&SetRow> {
         self.tables.sets.get(&self.guard, id)
+    }
+
+    /// What each class uses.
+    pub fn classes(&self, id: u32) -> Option<&ClassesRow> {
+        self.tables.classes.get(&self.guard, id)
     }
 
     /// An adjacency.

@@ -121,7 +121,7 @@ fn tell_used(applier: &Applier, word: usize, tell: &mut impl FnMut(Event)) -> us
     for bit in (0..64).filter(|bit| marked & (1 << bit) != 0) {
         let entry = applier.writers.eids.at((word * 64 + bit) as u32);
         if let Some((key, value)) = entry
-            && let EidBody::Remote { .. } = value.body
+            && let EidBody::Remote { .. } | EidBody::Skill { .. } = value.body
             && let Some((iid, prefix)) = name_of(&key)
         {
             tell(Event::Used { iid, prefix });

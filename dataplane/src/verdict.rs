@@ -67,6 +67,7 @@ reasons! {
         Negative = "negative": "The mapping says that this EID does not exist.",
         NativeUnsupported = "native_unsupported": "The mapping says forward natively; this gateway does not send in the clear.",
         NoLocator = "no_locator": "The mapping has no usable locator now.",
+        ClassNoMatch = "class_no_match": "No locator of the mapping meets what the packet's context class needs.",
         TooBig = "too_big": "The packet is larger than the path carries and may not be fragmented; the source was told (rate-limited).",
         GatewayNotServed = "gateway_not_served": "Addressed to the group's gateway address, and not an echo request.",
         HoldFull = "hold_full": "No room to hold a packet that waits for a mapping or a neighbour.",

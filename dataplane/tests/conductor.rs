@@ -122,7 +122,7 @@ fn every_agent_and_the_end_of_a_sync_reach_a_control_plane_that_reads_slowly() {
     // A storm of misses while it does not read.
     for n in 0..3 * UPLINK as u32 {
         let eid = std::net::Ipv4Addr::from(0x0b00_0000 + n).into();
-        let miss = Upward::Miss { iid: 100, eid, source: false, port: 0 };
+        let miss = Upward::Miss { iid: 100, eid, source: false, port: 0, class: 0 };
         if desk.uplink.push(miss).is_err() {
             desk.conductor.turn();
         }
@@ -183,7 +183,10 @@ fn a_broken_contract_closes_the_channel_and_a_new_session_is_welcome() {
     let mut desk = desk("fault");
     let mut control = desk.connect();
     sync(&mut control, 1);
-    control.updates.push(&eid("10.1.3.0/24", sterna_shm::EidAction::Remote { set: 999 })).unwrap();
+    control
+        .updates
+        .push(&eid("10.1.3.0/24", sterna_shm::EidAction::Remote { set: 999, classes: None }))
+        .unwrap();
     desk.conductor.turn();
     assert!(control.closed());
     let mut control = desk.connect();

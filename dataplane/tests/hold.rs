@@ -97,7 +97,7 @@ fn a_full_hold_pool_of_one_group_leaves_the_answered_ones_alone() {
     rig.settle();
     assert_eq!(rig.collect(1).len(), 1);
     assert!(rig.counter("drop_hold_full") > 0);
-    rig.apply(&[eid("10.1.77.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.apply(&[eid("10.1.77.0/24", EidAction::Remote { set: 3, classes: None })]).unwrap();
     rig.settle();
     assert_eq!(rig.counter("held"), 0);
     assert_balanced(&rig);
@@ -118,7 +118,7 @@ fn a_full_share_does_not_keep_a_new_eid_from_being_asked_for() {
     let events = rig.settle();
     assert_eq!(rig.counter("drop_hold_full"), 3);
     assert!(matches!(events[..], [Event::Miss { .. }]), "asked once: {events:?}");
-    rig.apply(&[eid("10.1.78.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.apply(&[eid("10.1.78.0/24", EidAction::Remote { set: 3, classes: None })]).unwrap();
     assert!(rig.inject(0, &udp("10.1.0.5", "10.1.78.1", 64, 1)));
     rig.settle();
     assert_eq!(rig.collect(1).len(), 1);

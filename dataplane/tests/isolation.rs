@@ -28,7 +28,7 @@ fn three_groups() -> Rig {
             mtu: 1500,
             udp_checksum: false,
         };
-        let locator = Locator { adjacency: iid, priority: 1, weight: 1, usable: true };
+        let locator = Locator { adjacency: iid, priority: 1, weight: 1, usable: true, keep: false };
         let entry = |prefix: &str, action| Update::EidUpsert {
             iid: Iid::new(iid).unwrap(),
             prefix: prefix.parse::<Prefix>().unwrap(),
@@ -39,7 +39,7 @@ fn three_groups() -> Rig {
             Update::AdjacencyUpsert { id: iid, adjacency },
             Update::SetUpsert { id: iid, set: LocatorSet::new(&[locator]).unwrap() },
             entry("10.1.0.0/24", EidAction::Local { port, vlan, via: None }),
-            entry("10.1.2.0/24", EidAction::Remote { set: iid }),
+            entry("10.1.2.0/24", EidAction::Remote { set: iid, classes: None }),
         ]);
     }
     rig.apply(&updates).unwrap();

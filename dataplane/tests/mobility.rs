@@ -45,7 +45,7 @@ fn make_mobile(rig: &mut Rig) {
         mtu: 1500,
         udp_checksum: false,
     };
-    let locator = Locator { adjacency: 8, priority: 1, weight: 100, usable: true };
+    let locator = Locator { adjacency: 8, priority: 1, weight: 100, usable: true, keep: false };
     rig.apply(&[
         Update::AdjacencyUpsert { id: 8, adjacency },
         Update::SetUpsert { id: C, set: LocatorSet::new(&[locator]).unwrap() },
@@ -83,7 +83,7 @@ fn relayed(mut frame: Vec<u8>, times: u8) -> Vec<u8> {
 
 /// The answer that 10.1.2.9 is at site B still.
 fn confirm(rig: &mut Rig) {
-    rig.apply(&[eid("10.1.2.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.apply(&[eid("10.1.2.0/24", EidAction::Remote { set: 3, classes: None })]).unwrap();
     rig.settle();
 }
 
@@ -164,7 +164,7 @@ fn packets_out_of_the_tunnel_go_on_from_one_wait_to_the_next_too() {
         rig.inject(1, &tunnelled(SITE_B, 100, &udp("10.1.3.3", AGENT, 64, len)[14..]));
     }
     rig.settle();
-    rig.apply(&[eid("10.1.3.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.apply(&[eid("10.1.3.0/24", EidAction::Remote { set: 3, classes: None })]).unwrap();
     rig.settle();
     rig.inject(1, &tunnelled(SITE_B, 100, &udp("10.1.3.3", "10.1.0.5", 64, 250)[14..]));
     rig.settle();
@@ -212,7 +212,7 @@ fn what_a_host_announces_is_told_unless_it_is_installed_so() {
     let told = |mac| vec![(address(AGENT), Mac(mac), AttachProof::Arp)];
     let other = [2, 0xa, 0, 0, 0, 9];
     assert_eq!(announce(&mut rig, HOST), told(HOST), "nothing is known of it");
-    install(&mut rig, EidAction::Remote { set: 3 });
+    install(&mut rig, EidAction::Remote { set: 3, classes: None });
     assert_eq!(announce(&mut rig, HOST), told(HOST), "elsewhere");
     install(&mut rig, EidAction::Away { set: 3 });
     assert_eq!(announce(&mut rig, HOST), told(HOST), "it left");
@@ -333,7 +333,7 @@ fn packets_that_wait_for_one_answer_after_another_leave_in_order() {
         rig.inject(1, &tunnelled(SITE_B, 100, &udp("10.1.9.9", "10.1.0.6", 64, len)[14..]));
         rig.settle();
     }
-    rig.apply(&[eid("10.1.9.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.apply(&[eid("10.1.9.0/24", EidAction::Remote { set: 3, classes: None })]).unwrap();
     rig.settle();
     assert_eq!((rig.counter("held"), requests(&rig)), (450, 1), "the host is asked for");
     rig.apply(&[eid("10.1.0.6/32", here(HOST))]).unwrap();
@@ -361,7 +361,7 @@ fn a_packet_stays_where_it_is_while_too_many_wait_for_its_next_answer() {
     assert_eq!(rig.counter("drop_hold_full"), 1, "the queue of the host is full");
     rig.inject(1, &stranger("10.1.9.9", 2));
     rig.settle();
-    rig.apply(&[eid("10.1.9.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.apply(&[eid("10.1.9.0/24", EidAction::Remote { set: 3, classes: None })]).unwrap();
     rig.settle();
     assert_eq!(rig.counter("drop_hold_full"), 1);
     rig.apply(&[eid("10.1.0.6/32", here(HOST))]).unwrap();
@@ -413,7 +413,7 @@ fn an_agent_with_both_links_may_speak_at_the_old_site_for_a_moment() {
 fn what_an_agent_sent_before_its_move_may_come_after_the_news_of_it() {
     let mut rig = mobile_site();
     install(&mut rig, here(HOST));
-    let at = |set| eid("10.1.2.7/32", EidAction::Remote { set });
+    let at = |set| eid("10.1.2.7/32", EidAction::Remote { set, classes: None });
     let from = |site, len| tunnelled(site, 100, &udp("10.1.2.7", AGENT, 64, len)[14..]);
     rig.apply(&[at(3)]).unwrap();
     rig.apply(&[at(C)]).unwrap();
@@ -429,7 +429,7 @@ fn what_an_agent_sent_before_its_move_may_come_after_the_news_of_it() {
     rig.settle();
     assert_eq!(rig.counter("drop_rloc_spoof"), 1);
     // A prefix does not move.
-    rig.apply(&[eid("10.1.2.0/24", EidAction::Remote { set: C })]).unwrap();
+    rig.apply(&[eid("10.1.2.0/24", EidAction::Remote { set: C, classes: None })]).unwrap();
     rig.inject(1, &from_b(AGENT, 1));
     assert_eq!(source_misses(&rig.settle()), 1);
     rig.pass(4_000_000_000);
@@ -576,7 +576,7 @@ fn a_source_that_may_have_moved_waits_for_its_entry_to_be_written_again() {
     rig.inject(1, &from_b("10.1.0.5", 3));
     rig.settle();
     assert_eq!(lengths(&rig.collect(0)), [45]);
-    rig.apply(&[eid("10.1.2.9/32", EidAction::Remote { set: C })]).unwrap();
+    rig.apply(&[eid("10.1.2.9/32", EidAction::Remote { set: C, classes: None })]).unwrap();
     rig.inject(1, &moved(4));
     rig.settle();
     assert_eq!(lengths(&rig.collect(0)), [1, 2, 4].map(|len| 42 + len), "in order");
@@ -593,7 +593,7 @@ fn a_source_that_moves_again_at_once_loses_nothing() {
         // Its first packets overtake the news.
         rig.inject(1, &from_there(2 * round));
         rig.pass(2_000_000);
-        rig.apply(&[eid("10.1.2.9/32", EidAction::Remote { set: site })]).unwrap();
+        rig.apply(&[eid("10.1.2.9/32", EidAction::Remote { set: site, classes: None })]).unwrap();
         rig.inject(1, &from_there(2 * round + 1));
         rig.pass(2_000_000);
         assert_eq!(lengths(&rig.collect(0)), [2 * round, 2 * round + 1].map(|len| 42 + len), "{round}");
@@ -655,7 +655,7 @@ fn agents_of_ours_and_those_known_to_be_nowhere_may_have_moved_too() {
     assert_eq!(source_misses(&rig.settle()), 2);
     assert_eq!((rig.counter("drop_rloc_spoof"), rig.counter("held")), (1, 2));
     install(&mut rig, EidAction::Away { set: C });
-    rig.apply(&[eid("10.1.3.3/32", EidAction::Remote { set: C })]).unwrap();
+    rig.apply(&[eid("10.1.3.3/32", EidAction::Remote { set: C, classes: None })]).unwrap();
     rig.settle();
     assert_eq!(rig.collect(0).len(), 2);
     assert_balanced(&rig);
@@ -671,7 +671,7 @@ fn a_full_share_lets_a_packet_wait_for_its_second_answer() {
     }
     rig.settle();
     assert_eq!(rig.counter("held"), 64);
-    rig.apply(&[eid("10.1.3.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.apply(&[eid("10.1.3.0/24", EidAction::Remote { set: 3, classes: None })]).unwrap();
     rig.settle();
     // Half of them wait for the host: an eighth of the pool, which is one key's. The others stay where they are.
     assert_eq!((rig.counter("held"), rig.counter("held_total")), (64, 64));
@@ -772,7 +772,7 @@ fn half_a_second(rig: &mut Rig) -> Vec<Event> {
 
 #[test]
 fn an_agent_that_is_said_to_be_elsewhere_is_asked_for_where_it_would_be() {
-    let entries = [None, Some(EidAction::Remote { set: 3 }), Some(EidAction::Away { set: C })];
+    let entries = [None, Some(EidAction::Remote { set: 3, classes: None }), Some(EidAction::Away { set: C })];
     for entry in entries.into_iter().chain([Some(EidAction::Negative { action: NegativeAction::Drop })]) {
         let mut rig = mobile_site();
         if let Some(entry) = entry {
@@ -934,13 +934,13 @@ fn a_new_control_plane_is_told_what_there_is() {
     let mut found = Vec::new();
     for event in &known {
         match *event {
-            Event::KnownLocator { set, remote, priority: 1, weight: 100 } => {
+            Event::KnownLocator { set, remote: Some(remote), priority: 1, weight: 100, keep: false } => {
                 assert!(sets.insert(set, remote).is_none(), "each set once");
             }
             Event::KnownEid { prefix, action, .. } => found.push((
                 prefix.to_string(),
                 match action {
-                    KnownAction::Remote { set } => format!("remote {}", sets[&set]),
+                    KnownAction::Remote { set, classes: None } => format!("remote {}", sets[&set]),
                     KnownAction::Away { set } => format!("away {}", sets[&set]),
                     KnownAction::LocalHost { port: 0, vlan: None, mac: Mac(HOST) } => "here".into(),
                     KnownAction::Hold => "hold".into(),

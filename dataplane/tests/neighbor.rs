@@ -30,7 +30,7 @@ fn learns(rig: &mut sterna_dataplane::rig::Rig, mac: [u8; 6], sender: [u8; 4]) -
 #[test]
 fn the_gateways_address_remote_eids_and_strangers_are_never_learned() {
     let mut rig = site();
-    rig.apply(&[eid("10.1.0.0/16", EidAction::Remote { set: 3 })]).unwrap();
+    rig.apply(&[eid("10.1.0.0/16", EidAction::Remote { set: 3, classes: None })]).unwrap();
     assert!(!learns(&mut rig, OTHER, [10, 1, 0, 1]), "the gateway");
     assert!(!learns(&mut rig, OTHER, [10, 1, 2, 9]), "remote");
     assert!(!learns(&mut rig, OTHER, [10, 1, 77, 9]), "covered by a remote prefix only");
@@ -73,9 +73,9 @@ fn a_mac_that_the_control_plane_gave_is_not_overridden_by_arp() {
 #[test]
 fn an_agent_is_forgotten_when_its_address_goes_elsewhere() {
     for (elsewhere, action) in [
-        ("10.1.0.5/32", EidAction::Remote { set: 3 }),
-        ("10.1.0.0/28", EidAction::Remote { set: 3 }),
-        ("10.1.0.0/24", EidAction::Remote { set: 3 }),
+        ("10.1.0.5/32", EidAction::Remote { set: 3, classes: None }),
+        ("10.1.0.0/28", EidAction::Remote { set: 3, classes: None }),
+        ("10.1.0.0/24", EidAction::Remote { set: 3, classes: None }),
         ("10.1.0.4/30", EidAction::Negative { action: NegativeAction::Drop }),
     ] {
         let mut rig = site();
@@ -141,7 +141,7 @@ fn the_gateway_answers_pings_from_the_tunnel_and_never_asks_for_itself() {
 #[test]
 fn neighbour_discovery_does_not_come_through_the_tunnel() {
     let mut rig = site();
-    let neighbour_at_v6 = eid("fd00:64:0:0:b::/80", EidAction::Remote { set: 3 });
+    let neighbour_at_v6 = eid("fd00:64:0:0:b::/80", EidAction::Remote { set: 3, classes: None });
     rig.apply(&[neighbour_at_v6]).unwrap();
     let source: std::net::Ipv6Addr = "fd00:64:0:0:b::9".parse().unwrap();
     let target: std::net::Ipv6Addr = "fd00:64:0:0:a::5".parse().unwrap();

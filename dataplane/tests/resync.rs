@@ -39,12 +39,12 @@ fn adjacency(id: u32, next_hop: u32, remote: &str) -> Update {
 }
 
 fn set(id: u32, adjacency: u32, weight: u8) -> Update {
-    let locator = Locator { adjacency, priority: 1, weight, usable: true };
+    let locator = Locator { adjacency, priority: 1, weight, usable: true, keep: false };
     Update::SetUpsert { id, set: LocatorSet::new(&[locator]).unwrap() }
 }
 
 fn remote(prefix: &str, set: u32) -> Update {
-    eid(prefix, EidAction::Remote { set })
+    eid(prefix, EidAction::Remote { set, classes: None })
 }
 
 fn refused(kind: RefusedKind, detail: u64) -> Option<Event> {
@@ -55,7 +55,7 @@ fn refused(kind: RefusedKind, detail: u64) -> Option<Event> {
 fn leads_to(tables: &Tables, eid: &str) -> Option<[u8; 16]> {
     let mut reader = tables.domain.reader().unwrap();
     let view = tables.view(&mut reader);
-    let Some(EidBody::Remote { set }) = view.longest(100, address(eid)) else { return None };
+    let Some(EidBody::Remote { set, .. }) = view.longest(100, address(eid)) else { return None };
     view.adjacency(view.set(set)?.locators()[0].adjacency).map(|row| row.remote)
 }
 

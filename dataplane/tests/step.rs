@@ -58,7 +58,7 @@ fn spoofed_sources_are_refused_on_either_side() {
     assert_eq!(rig.counter("drop_src_not_local"), 1);
     // One of our own EIDs cannot be elsewhere; a remote one may have moved, until its mapping is confirmed.
     assert_eq!((rig.counter("drop_rloc_spoof"), rig.counter("held")), (1, 1));
-    rig.apply(&[eid("10.1.2.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.apply(&[eid("10.1.2.0/24", EidAction::Remote { set: 3, classes: None })]).unwrap();
     rig.settle();
     assert_eq!((rig.counter("drop_rloc_spoof"), rig.counter("held")), (2, 0));
     assert_eq!(rig.counter("drop_unknown_iid"), 1);
@@ -72,7 +72,7 @@ fn a_miss_is_held_repeated_answered_or_given_up() {
     let events = rig.settle();
     assert!(matches!(events[..], [Event::Miss { source: false, .. }]), "{events:?}");
     assert!(matches!(rig.pass(600_000_000)[..], [Event::Miss { .. }]), "repeated");
-    rig.apply(&[eid("10.1.77.0/24", EidAction::Remote { set: 3 })]).unwrap();
+    rig.apply(&[eid("10.1.77.0/24", EidAction::Remote { set: 3, classes: None })]).unwrap();
     rig.settle();
     assert_eq!(rig.collect(1).len(), 1);
     rig.inject(0, &udp("10.1.0.5", "10.1.78.1", 64, 10));
@@ -125,11 +125,11 @@ fn a_resync_with_other_numbers_disturbs_nothing_and_sweeps_the_rest() {
                 Update::AdjacencyUpsert { id: 3, adjacency: Adjacency { next_hop: 7, ..adjacency } }
             }
             Update::SetUpsert { .. } => {
-                let locator = Locator { adjacency: 3, priority: 1, weight: 100, usable: true };
+                let locator = Locator { adjacency: 3, priority: 1, weight: 100, usable: true, keep: false };
                 Update::SetUpsert { id: 1, set: LocatorSet::new(&[locator]).unwrap() }
             }
             Update::EidUpsert { iid, prefix, action: EidAction::Remote { .. } } => {
-                Update::EidUpsert { iid, prefix, action: EidAction::Remote { set: 1 } }
+                Update::EidUpsert { iid, prefix, action: EidAction::Remote { set: 1, classes: None } }
             }
             other => other,
         });
@@ -138,7 +138,7 @@ fn a_resync_with_other_numbers_disturbs_nothing_and_sweeps_the_rest() {
         rig.settle();
         assert_eq!(rig.collect(1).len(), 1, "forwarding never stops");
     }
-    rig.apply(&[eid("10.1.99.0/24", EidAction::Remote { set: 1 })]).unwrap();
+    rig.apply(&[eid("10.1.99.0/24", EidAction::Remote { set: 1, classes: None })]).unwrap();
     let (events, _) = rig.apply(&[Update::EndSync { generation: 2 }]).unwrap();
     assert_eq!(events, [Event::Applied { generation: 2 }]);
     // The agent learned before is still known: no ARP, no hold.
@@ -159,7 +159,7 @@ fn a_resync_with_other_numbers_disturbs_nothing_and_sweeps_the_rest() {
 #[test]
 fn an_unknown_number_fails_the_channel_and_forwarding_goes_on() {
     let mut rig = site();
-    assert!(rig.apply(&[eid("10.1.50.0/24", EidAction::Remote { set: 99 })]).is_err());
+    assert!(rig.apply(&[eid("10.1.50.0/24", EidAction::Remote { set: 99, classes: None })]).is_err());
     rig.inject(0, &udp("10.1.0.5", "10.1.2.9", 64, 10));
     rig.settle();
     assert_eq!(rig.collect(1).len(), 1);

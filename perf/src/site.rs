@@ -112,7 +112,7 @@ fn fixed_updates(config: &Config, outer: Family) -> Result<Vec<Update>> {
     let hop =
         NextHop { port: RLOC_PORT, source: Mac(PORT_MAC), destination: Some(Mac(crate::frames::ROUTER_MAC)) };
     let adjacency = Adjacency { next_hop: 1, local, remote, mtu: 1600, udp_checksum: false };
-    let locator = Locator { adjacency: 1, priority: 1, weight: 100, usable: true };
+    let locator = Locator { adjacency: 1, priority: 1, weight: 100, usable: true, keep: false };
     let set = LocatorSet::new(&[locator]).ok_or_else(|| anyhow!("too many locators"))?;
     let served = |prefix: &str| -> Result<Update> {
         let action = EidAction::Local { port: EID_PORT, vlan: None, via: None };
@@ -137,7 +137,7 @@ fn remote(n: u32, inner: Family) -> Update {
     };
     // `IID` is in range: fixed_updates has checked it.
     let iid = Iid::new(IID).unwrap_or(Iid::DEFAULT);
-    Update::EidUpsert { iid, prefix: Prefix::host(eid), action: EidAction::Remote { set: 1 } }
+    Update::EidUpsert { iid, prefix: Prefix::host(eid), action: EidAction::Remote { set: 1, classes: None } }
 }
 
 /// The local agent, as ARP or ND would have taught it.

@@ -202,14 +202,15 @@ fn more_sites() -> Vec<Update> {
         mtu: 1500,
         udp_checksum: false,
     };
-    let locator = |adjacency, priority, weight| Locator { adjacency, priority, weight, usable: true };
+    let locator =
+        |adjacency, priority, weight| Locator { adjacency, priority, weight, usable: true, keep: false };
     let set = |locators: &[Locator]| LocatorSet::new(locators).unwrap();
     vec![
         Update::AdjacencyUpsert { id: 8, adjacency },
         Update::SetUpsert { id: 4, set: set(&[locator(7, 255, 100), locator(8, 255, 100)]) },
         Update::SetUpsert { id: 5, set: set(&[locator(7, 1, 0), locator(8, 1, 0)]) },
-        eid("10.1.4.0/24", EidAction::Remote { set: 4 }),
-        eid("10.1.5.0/24", EidAction::Remote { set: 5 }),
+        eid("10.1.4.0/24", EidAction::Remote { set: 4, classes: None }),
+        eid("10.1.5.0/24", EidAction::Remote { set: 5, classes: None }),
     ]
 }
 

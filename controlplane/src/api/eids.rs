@@ -65,6 +65,17 @@ fn entry(plane: &ControlPlane, key: &EidKey, wanted: &EidWanted) -> Row {
             let kind = if configured { "static" } else { "learned" };
             Row { locators: locators(plane, set), ..row(plane, key, kind) }
         }
+        EidWanted::Chosen { set, .. } => {
+            let kind = if configured { "static" } else { "learned" };
+            Row { locators: locators(plane, set), ..row(plane, key, kind) }
+        }
+        EidWanted::Skill { port, vlan, mac, set, .. } => Row {
+            locators: set.as_ref().map(|set| locators(plane, set)).unwrap_or_default(),
+            port: port_name(*port),
+            vlan: vlan_number(*vlan),
+            mac: Some(mac.to_string()),
+            ..row(plane, key, "skill")
+        },
         EidWanted::Away(set) => Row { locators: locators(plane, set), ..row(plane, key, "away") },
         EidWanted::Hold => row(plane, key, "leaving"),
         EidWanted::Negative(action) => {

@@ -19,6 +19,13 @@ pub struct Ranking {
     pub spread: u32,
 }
 
+impl Ranking {
+    /// As the config has it.
+    pub fn of(config: &sterna_config::Config) -> Self {
+        Self { topology_weight: config.context.topology_weight, spread: config.context.spread }
+    }
+}
+
 impl Default for Ranking {
     fn default() -> Self {
         Self { topology_weight: 200, spread: 50 }

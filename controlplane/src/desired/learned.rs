@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sterna_wire::Iid;
 
-use super::{EidKey, EidWanted, Site};
+use super::{ClassesKey, EidKey, EidWanted, RowKey, SetKey, Site};
 
 /// Entries by where they come from. An EID may be in several; [`Learned::effective`] says which one counts.
 #[derive(Debug, Default)]
@@ -38,6 +38,23 @@ impl Learned {
         }
         let learned = || self.mappings.get(key).or_else(|| self.negatives.get(key));
         self.agents.get(key).or(configured).or_else(learned)
+    }
+
+    /// The same as the dataplane shall have it: an agent with a skill is one of its mapping's locators, and wherever
+    /// classes choose, our own RLOC stands for that agent or for nobody.
+    pub fn wanted(&self, site: &Site, key: &EidKey) -> Option<EidWanted> {
+        match self.effective(site, key)? {
+            EidWanted::Skill { port, vlan, mac, .. } => {
+                let mapping = site.eids.get(key).or_else(|| self.mappings.get(key));
+                let (set, classes) = beside_instance(site, mapping);
+                Some(EidWanted::Skill { port: *port, vlan: *vlan, mac: *mac, set, classes })
+            }
+            EidWanted::Chosen { set, classes } => Some(EidWanted::Chosen {
+                set: set.seen_from(&site.rlocs, false),
+                classes: classes.seen_from(&site.rlocs, false),
+            }),
+            other => Some(other.clone()),
+        }
     }
 
     /// Replaces or removes an entry; true when that changed it.
@@ -91,12 +108,29 @@ impl Learned {
     }
 }
 
+/// The locators of a skill that has an instance here, by its mapping.
+fn beside_instance(site: &Site, mapping: Option<&EidWanted>) -> (Option<SetKey>, Option<ClassesKey>) {
+    match mapping {
+        Some(EidWanted::Chosen { set, classes }) => {
+            (Some(set.seen_from(&site.rlocs, true)), Some(classes.seen_from(&site.rlocs, true)))
+        }
+        Some(EidWanted::Remote(set)) => (Some(set.seen_from(&site.rlocs, true)), None),
+        // The mapping system does not know of our own instance yet. Whether it meets what a class needs, it will say.
+        Some(EidWanted::Negative(_)) => {
+            let only = site.rlocs.first().map(|own| SetKey::only_here(*own));
+            let classes = only.clone().map(|only| ClassesKey::new([(0, RowKey::Set(only))]));
+            (only, classes)
+        }
+        _ => (None, None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use sterna_shm::NegativeAction;
 
     use super::*;
-    use crate::desired::SetKey;
+    use crate::desired::{LocatorKey, SetKey};
 
     fn key() -> EidKey {
         EidKey::host(Iid::DEFAULT, [10, 1, 1, 5].into())
@@ -106,7 +140,8 @@ mod tests {
     fn the_order_of_sources_is_served_agent_configured_mapping_negative() {
         let remote = |number| {
             let remote = [192, 0, 2, number].into();
-            let locator = crate::desired::LocatorKey { remote, priority: 1, weight: 1, udp_checksum: false };
+            let locator =
+                LocatorKey { remote, priority: 1, weight: 1, udp_checksum: false, keep: false, here: false };
             EidWanted::Remote(SetKey::new(vec![locator]))
         };
         let (mut site, mut learned) = (Site::default(), Learned::default());

@@ -9,6 +9,7 @@
 //! Keys say what a thing *is*, values how it *stands*: two mappings with the same locators share one set, two
 //! sets that use the same pair of RLOCs share one adjacency, and a next hop that changes its MAC changes one record.
 
+mod classes;
 mod learned;
 mod path;
 mod paths;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use sterna_shm::NegativeAction;
 use sterna_wire::{Iid, Mac, Prefix, VlanId};
 
+pub use classes::{ClassesKey, RowKey};
 pub use learned::{Learned, Source};
 pub use path::{Path, Reach};
 pub use paths::{Paths, Touched, View};
@@ -56,6 +58,13 @@ impl EidKey {
 pub enum EidWanted {
     /// Encapsulate to these locators.
     Remote(SetKey),
+    /// Encapsulate to what each class uses.
+    Chosen {
+        /// All locators: those that may send from there.
+        set: SetKey,
+        /// What each class uses.
+        classes: ClassesKey,
+    },
     /// Nobody is there.
     Negative(NegativeAction),
     /// Served here.
@@ -78,6 +87,20 @@ pub enum EidWanted {
     },
     /// An agent that is about to leave: packets for it wait.
     Hold,
+    /// An agent attached here that has its EID together with agents elsewhere. Who attaches it leaves `set` and `classes`
+    /// out: they are those of the mapping.
+    Skill {
+        /// Index of the eid-side port.
+        port: u16,
+        /// Tag on that port.
+        vlan: Option<VlanId>,
+        /// The agent's MAC.
+        mac: Mac,
+        /// As in `Chosen`.
+        set: Option<SetKey>,
+        /// As in `Chosen`.
+        classes: Option<ClassesKey>,
+    },
     /// An agent that left for these locators: what still arrives is sent on to them.
     Away(SetKey),
 }
@@ -86,7 +109,17 @@ impl EidWanted {
     /// The locator set it refers to, if it does.
     pub fn set(&self) -> Option<&SetKey> {
         match self {
-            EidWanted::Remote(set) | EidWanted::Away(set) => Some(set),
+            EidWanted::Remote(set) | EidWanted::Away(set) | EidWanted::Chosen { set, .. } => Some(set),
+            EidWanted::Skill { set, .. } => set.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What each class uses, if it says so.
+    pub fn classes(&self) -> Option<&ClassesKey> {
+        match self {
+            EidWanted::Chosen { classes, .. } => Some(classes),
+            EidWanted::Skill { classes, .. } => classes.as_ref(),
             _ => None,
         }
     }
@@ -103,6 +136,17 @@ pub struct LocatorKey {
     pub weight: u8,
     /// Send a true UDP checksum (IPv6 outer headers).
     pub udp_checksum: bool,
+    /// Flows that use it stay with it although others are better.
+    pub keep: bool,
+    /// It is one of our own RLOCs, and stands for the agent that is attached here.
+    pub here: bool,
+}
+
+impl From<&sterna_config::Rloc> for LocatorKey {
+    fn from(rloc: &sterna_config::Rloc) -> Self {
+        let sterna_config::Rloc { address, priority, weight, udp_checksum } = *rloc;
+        Self { remote: address, priority, weight, udp_checksum, keep: false, here: false }
+    }
 }
 
 /// A locator set is its locators, sorted.
@@ -126,7 +170,7 @@ impl SetKey {
 /// A locator of a set as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocatorWanted {
-    /// The pair of RLOCs in use.
+    /// The pair of RLOCs in use; without a meaning where the locator is here.
     pub adjacency: AdjacencyKey,
     /// As in [`LocatorKey`].
     pub priority: u8,
@@ -134,6 +178,10 @@ pub struct LocatorWanted {
     pub weight: u8,
     /// The underlay can carry packets there.
     pub usable: bool,
+    /// As in [`LocatorKey`].
+    pub keep: bool,
+    /// As in [`LocatorKey`].
+    pub here: bool,
 }
 
 /// A pair of RLOCs.

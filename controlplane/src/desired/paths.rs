@@ -54,7 +54,7 @@ pub struct Paths {
 /// Who needs what.
 #[derive(Clone, Debug, Default)]
 struct Uses {
-    /// EIDs per set.
+    /// EIDs and class rows per set.
     sets: BTreeMap<SetKey, usize>,
     /// Sets per remote RLOC.
     remotes: BTreeMap<IpAddr, BTreeSet<SetKey>>,
@@ -112,7 +112,7 @@ impl Paths {
         self.uses.sets.get_key_value(&set).map(|(known, _)| known.clone()).unwrap_or(set)
     }
 
-    /// One more EID names this set.
+    /// One more EID (or class rows) names this set.
     pub fn acquire(&mut self, set: &SetKey, view: View<'_>) {
         if let Some(count) = self.uses.sets.get_mut(set) {
             *count += 1;
@@ -277,7 +277,7 @@ impl Paths {
     /// Puts a set in place by the ways as they are known.
     fn place(&mut self, set: &SetKey) {
         let locators = self.locators(set);
-        for locator in &locators {
+        for locator in locators.iter().filter(|locator| !locator.here) {
             if let Some(Some(path)) = self.remotes.get(&locator.adjacency.remote).cloned() {
                 self.use_adjacency(locator.adjacency, &path);
             }
@@ -287,7 +287,8 @@ impl Paths {
     }
 
     fn displace(&mut self, set: &SetKey) {
-        for locator in self.sets.remove(set).unwrap_or_default() {
+        let gone = self.sets.remove(set).unwrap_or_default();
+        for locator in gone.iter().filter(|locator| !locator.here) {
             self.leave_adjacency(locator.adjacency);
         }
         self.touched.sets.insert(set.clone());
@@ -306,10 +307,15 @@ impl Paths {
         self.evaluations += 1;
         let mut locators = Vec::with_capacity(set.locators().len());
         for key in in_use(set) {
-            let Some(Some(path)) = self.remotes.get(&key.remote) else { continue };
-            let LocatorKey { remote, priority, weight, udp_checksum } = *key;
-            let adjacency = AdjacencyKey { local: path.local, remote, udp_checksum };
-            locators.push(LocatorWanted { adjacency, priority, weight, usable: path.reach.usable() });
+            let LocatorKey { remote, priority, weight, udp_checksum, keep, here } = *key;
+            let path = self.remotes.get(&remote).and_then(Option::as_ref).filter(|_| !here);
+            let (local, usable) = match path {
+                Some(path) => (path.local, path.reach.usable()),
+                None if here => (remote, true),
+                None => continue,
+            };
+            let adjacency = AdjacencyKey { local, remote, udp_checksum };
+            locators.push(LocatorWanted { adjacency, priority, weight, usable, keep, here });
         }
         self.fold_probes(set, &mut locators);
         locators
@@ -320,7 +326,8 @@ impl Paths {
     fn fold_probes(&mut self, set: &SetKey, locators: &mut [LocatorWanted]) {
         let candidate = |locator: &LocatorWanted| locator.usable && locator.priority != PRIORITY_NEVER;
         let best = locators.iter().filter(|locator| candidate(locator)).map(|locator| locator.priority).min();
-        let answers = |locator: &LocatorWanted| !self.silent.contains(&locator.adjacency.remote);
+        let answers =
+            |locator: &LocatorWanted| locator.here || !self.silent.contains(&locator.adjacency.remote);
         let any = locators.iter().any(|locator| candidate(locator) && answers(locator));
         let last_resort = !any && best.is_some();
         for locator in locators.iter_mut() {
@@ -427,7 +434,7 @@ fn in_use(set: &SetKey) -> impl Iterator<Item = &LocatorKey> {
 
 /// Each remote RLOC of a set once.
 fn remotes_of(set: &SetKey) -> BTreeSet<IpAddr> {
-    in_use(set).map(|locator| locator.remote).collect()
+    in_use(set).filter(|locator| !locator.here).map(|locator| locator.remote).collect()
 }
 
 fn settings(config: &Config, smallest_underlay_mtu: u16) -> Settings {

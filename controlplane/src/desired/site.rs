@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use sterna_config::{Config, OnNegative, Rloc};
-use sterna_shm::{Group, NegativeAction};
+use sterna_shm::{Group, NegativeAction, Policy};
 use sterna_wire::{Family, Iid, Prefix};
 
-use super::{EidKey, EidWanted, LocatorKey, Ports, SetKey};
+use super::{ClassesKey, EidKey, EidWanted, LocatorKey, Ports, SetKey};
+use crate::context::{Class, Ranking};
 
 /// Everything the config alone decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,8 +21,10 @@ pub struct Site {
     pub on_negative: BTreeMap<Iid, NegativeAction>,
     /// Configured EIDs.
     pub eids: BTreeMap<EidKey, EidWanted>,
-    /// Ranges in which agents may come and go.
+    /// Ranges in which agents may come and go, skills among them.
     pub dynamic: BTreeSet<EidKey>,
+    /// What gives packets their class: the first that matches.
+    pub policies: Vec<Policy>,
     /// All locator sets the EIDs name.
     pub sets: BTreeSet<SetKey>,
 }
@@ -29,19 +32,34 @@ pub struct Site {
 impl Site {
     /// The site of `config` on a dataplane with these ports.
     pub fn new(config: &Config, ports: &Ports) -> Self {
-        let mut site =
-            Site { rlocs: config.rlocs.iter().map(|rloc| rloc.address).collect(), ..Site::default() };
+        let mut site = Site {
+            rlocs: config.rlocs.iter().map(|rloc| rloc.address).collect(),
+            policies: config.policies.iter().map(policy).collect(),
+            ..Site::default()
+        };
+        let classes: Vec<Class> = config.classes.iter().map(Class::from).collect();
         for mapping in &config.mappings {
-            let set = SetKey::new(mapping.rlocs.iter().map(locator).collect());
             let key = EidKey { iid: mapping.iid, prefix: mapping.eid };
-            site.sets.insert(set.clone());
-            site.eids.insert(key, EidWanted::Remote(set));
+            site.fixed(key, &mapping.rlocs, &classes, Ranking::of(config));
         }
         // After the mappings: what is served here is never sent away.
         for group in &config.groups {
             site.group(group, ports);
         }
         site
+    }
+
+    /// A configured mapping.
+    fn fixed(&mut self, key: EidKey, rlocs: &[Rloc], classes: &[Class], ranking: Ranking) {
+        let set = SetKey::new(rlocs.iter().map(LocatorKey::from).collect());
+        self.sets.insert(set.clone());
+        if classes.is_empty() {
+            self.eids.insert(key, EidWanted::Remote(set));
+            return;
+        }
+        let classes = ClassesKey::fixed(rlocs, classes, ranking);
+        self.sets.extend(classes.sets().into_iter().cloned());
+        self.eids.insert(key, EidWanted::Chosen { set, classes });
     }
 
     fn group(&mut self, group: &sterna_config::Group, ports: &Ports) {
@@ -67,7 +85,8 @@ impl Site {
             let key = EidKey { iid: group.iid, prefix: served.prefix };
             self.eids.insert(key, EidWanted::Local { port, vlan: group.vlan, via: served.via });
         }
-        for &prefix in &group.dynamic_eids {
+        // Agents with a skill come and go like others.
+        for &prefix in group.dynamic_eids.iter().chain(&group.skills) {
             self.dynamic.insert(EidKey { iid: group.iid, prefix });
         }
     }
@@ -92,7 +111,7 @@ impl Site {
     }
 }
 
-fn locator(rloc: &Rloc) -> LocatorKey {
-    let Rloc { address, priority, weight, udp_checksum } = *rloc;
-    LocatorKey { remote: address, priority, weight, udp_checksum }
+fn policy(policy: &sterna_config::Policy) -> Policy {
+    let sterna_config::Policy { iid, from, to, dscp, protocol, ports, class } = *policy;
+    Policy { iid, from, to, dscp, protocol, ports, class }
 }

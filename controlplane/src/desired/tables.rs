@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use sterna_wire::{Family, Iid, Prefix};
 
+use super::classes::ClassUses;
 use super::{EidKey, EidWanted, Learned, Paths, Site, Source, View};
 use crate::publish::Publisher;
 
@@ -18,6 +19,7 @@ pub struct Tables {
     learned: Learned,
     paths: Paths,
     publisher: Publisher,
+    classes: ClassUses,
     remotes_changed: bool,
 }
 
@@ -30,6 +32,7 @@ impl Tables {
             learned: Learned::default(),
             paths,
             publisher: Publisher::default(),
+            classes: ClassUses::default(),
             remotes_changed: false,
         };
         tables.configure(site, view);
@@ -109,6 +112,9 @@ impl Tables {
         let value = value.map(|wanted| match wanted {
             EidWanted::Remote(set) => EidWanted::Remote(self.paths.shared(set)),
             EidWanted::Away(set) => EidWanted::Away(self.paths.shared(set)),
+            EidWanted::Chosen { set, classes } => {
+                EidWanted::Chosen { set: self.paths.shared(set), classes: self.classes.shared(classes) }
+            }
             other => other,
         });
         if self.learned.set(source, key, value) {
@@ -141,17 +147,40 @@ impl Tables {
         self.publisher.check(iid, eid);
     }
 
-    /// Brings the published entry of a key in line with what is effective, and counts its set.
+    /// Brings the published entry of a key in line with what is effective, and counts its set and class rows.
     fn refresh(&mut self, key: &EidKey, view: View<'_>) {
-        let wanted = self.learned.effective(&self.site, key).cloned();
-        let before = self.publisher.eid(key).and_then(EidWanted::set).cloned();
+        let wanted = self.learned.wanted(&self.site, key);
+        let before = self.publisher.eid(key).cloned();
         if let Some(set) = wanted.as_ref().and_then(EidWanted::set) {
             self.paths.acquire(set, view);
         }
+        if let Some(classes) = wanted.as_ref().and_then(EidWanted::classes)
+            && self.classes.acquire(classes)
+        {
+            classes.sets().into_iter().for_each(|set| self.paths.acquire(set, view));
+            self.publisher.want_classes(classes, true);
+        }
         self.publisher.want_eid(key, wanted);
         if let Some(before) = before {
-            self.paths.release(&before, view);
+            self.release(&before, view);
         }
+    }
+
+    fn release(&mut self, before: &EidWanted, view: View<'_>) {
+        if let Some(set) = before.set() {
+            self.paths.release(set, view);
+        }
+        if let Some(classes) = before.classes()
+            && self.classes.release(classes)
+        {
+            classes.sets().into_iter().for_each(|set| self.paths.release(set, view));
+            self.publisher.want_classes(classes, false);
+        }
+    }
+
+    /// Different class rows in use.
+    pub fn classes(&self) -> usize {
+        self.classes.count()
     }
 
     fn publish_paths(&mut self) {

@@ -34,19 +34,11 @@ pub(super) fn itr(config: &Config, system: &MappingSystem) -> ItrSettings {
         },
         limits: itr::Limits { request, probe, entries: learned_max(config), ..itr::Limits::default() },
         no_subscriptions: !system.subscribe,
-        classes: config.classes.iter().map(class).collect(),
-        ranking: ranking(config),
+        classes: config.classes.iter().map(Class::from).collect(),
+        ranking: Ranking::of(config),
         skills: skills(config),
         drain: Duration::from_secs(config.context.drain_s.into()),
     }
-}
-
-fn class(class: &sterna_config::Class) -> Class {
-    Class { id: class.id, constraints: class.constraints.clone(), require_context: class.require_context }
-}
-
-fn ranking(config: &Config) -> Ranking {
-    Ranking { topology_weight: config.context.topology_weight, spread: config.context.spread }
 }
 
 /// The EIDs that one agent at each site may have.
@@ -110,7 +102,7 @@ pub(super) fn etr(config: &Config, system: &MappingSystem, up: &[(IpAddr, bool)]
             ..etr::Limits::default()
         },
         skills: skills(config),
-        ranking: ranking(config),
+        ranking: Ranking::of(config),
         ..EtrSettings::new()
     }
 }
@@ -144,7 +136,7 @@ pub(super) fn server(config: &Config) -> Option<ServerSettings> {
         request_rate_per_source: limits.request_rate_per_source,
         moves_max: limits.moves_max,
         moves_within: Duration::from_secs(limits.moves_within_s.into()),
-        ranking: ranking(config),
+        ranking: Ranking::of(config),
         ..ServerSettings::default()
     })
 }

@@ -158,6 +158,10 @@ impl ControlPlane {
                 EidWanted::LocalHost { port, vlan, mac } => {
                     Some((key, renumbered(port).map(|port| EidWanted::LocalHost { port, vlan, mac })))
                 }
+                EidWanted::Skill { port, vlan, mac, set, classes } => Some((
+                    key,
+                    renumbered(port).map(|port| EidWanted::Skill { port, vlan, mac, set, classes }),
+                )),
                 EidWanted::Local { port, vlan, via } => {
                     Some((key, renumbered(port).map(|port| EidWanted::Local { port, vlan, via })))
                 }

@@ -41,7 +41,9 @@ impl ControlPlane {
             self.misses.foreign += 1;
             return;
         };
-        if let Some((covering, _)) = self.tables.site().covering(iid, eid) {
+        if let Some((covering, _)) = self.tables.site().covering(iid, eid)
+            && !self.is_skill(iid, eid)
+        {
             self.misses.configured += 1;
             debug!(%iid, %eid, prefix = %covering.prefix, "a miss for a configured EID");
             self.confirm(iid, eid, source);
@@ -67,6 +69,13 @@ impl ControlPlane {
                 self.want(Source::Negative, EidKey::host(iid, eid), Some(wanted));
             }
         }
+    }
+
+    /// Whether an agent with a skill is attached here: where the others are, the mapping system knows, whatever is
+    /// configured around it.
+    fn is_skill(&self, iid: Iid, eid: IpAddr) -> bool {
+        let entry = self.tables.publisher().eid(&EidKey::host(iid, eid));
+        matches!(entry, Some(EidWanted::Skill { .. }))
     }
 
     /// A source check waits for its entry to be written again; what is configured can be confirmed at once.

@@ -177,9 +177,12 @@ impl ControlPlane {
             Event::Used { iid, prefix } => self.roles.used(iid, prefix, now),
             Event::Traffic { remote, sent, received } => self.roles.traffic(remote, sent, received, now),
             Event::Stray { iid, eid, from } => self.roles.correspondent(iid, eid, from, now),
-            Event::KnownLocator { set, remote, priority, weight } => {
+            Event::KnownLocator { set, remote, priority, weight, keep } => {
+                self.known_locator(set, remote, priority, weight, keep);
+            }
+            Event::KnownClasses { classes, rows } => {
                 if let Some(adoption) = &mut self.adoption {
-                    adoption.locator(set, remote, priority, weight);
+                    adoption.classes(classes, rows);
                 }
             }
             Event::KnownEid { iid, prefix, action } => self.adopt(EidKey { iid, prefix }, action, now),

@@ -1,5 +1,6 @@
 //! Carrying out what the roles want: the tables first, messages and the rest after.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -7,9 +8,10 @@ use sterna_wire::Iid;
 
 use super::{ControlPlane, MAX_OUTGOING};
 use crate::agents::Attachment;
-use crate::desired::{EidKey, EidWanted, LocatorKey, SetKey, Source};
+use crate::desired::{ClassesKey, EidKey, EidWanted, LocatorKey, RowKey, SetKey, Source};
 use crate::outbox::{
-    AgentChange, AgentPlace, AgentState, Locator, LocatorChange, Mapping, MappingChange, Outbox,
+    AgentChange, AgentPlace, AgentState, Choice, Chosen, Locator, LocatorChange, Mapping, MappingChange,
+    Outbox,
 };
 
 /// The locator set of a learned mapping.
@@ -19,8 +21,27 @@ pub(super) fn set_of(locators: &[Locator]) -> SetKey {
         priority: locator.priority,
         weight: locator.weight,
         udp_checksum: false,
+        keep: false,
+        here: false,
     };
     SetKey::new(locators.iter().map(key).collect())
+}
+
+/// The rows that the map-cache chose.
+fn rows_of(choices: &BTreeMap<u8, Choice>) -> ClassesKey {
+    let key = |chosen: &Chosen| LocatorKey {
+        remote: chosen.locator.address,
+        priority: chosen.locator.priority,
+        weight: chosen.locator.weight,
+        udp_checksum: false,
+        keep: chosen.keep,
+        here: false,
+    };
+    let row = |choice: &Choice| match choice {
+        Choice::NoMatch => RowKey::NoMatch,
+        Choice::Locators(chosen) => RowKey::Set(SetKey::new(chosen.iter().map(key).collect())),
+    };
+    ClassesKey::new(choices.iter().map(|(class, choice)| (*class, row(choice))))
 }
 
 impl ControlPlane {
@@ -48,18 +69,24 @@ impl ControlPlane {
     }
 
     fn mapping_changed(&mut self, change: MappingChange) {
-        let MappingChange { iid, prefix, mapping, confirm, classes: _ } = change;
+        let MappingChange { iid, prefix, mapping, confirm, classes } = change;
         let key = EidKey { iid, prefix };
         let wanted = mapping.map(|mapping| match mapping {
-            Mapping::Locators(locators) => EidWanted::Remote(set_of(&locators)),
+            Mapping::Locators(locators) if classes.is_empty() => EidWanted::Remote(set_of(&locators)),
+            Mapping::Locators(locators) => {
+                EidWanted::Chosen { set: set_of(&locators), classes: rows_of(&classes) }
+            }
             Mapping::Negative => EidWanted::Negative(self.tables.site().negative(iid)),
         });
         let agent = self.tables.learned().get(Source::Agent, &key);
         // An agent of this site is no matter of its mapping: if it moved, the Map-Server tells the registrar, and the
         // packet that made us ask waits for that.
-        let ours = agent.is_some_and(|agent| !matches!(agent, EidWanted::Away(_)));
+        // Of a skill the mapping has the others as well.
+        let ours = agent.is_some_and(|agent| !matches!(agent, EidWanted::Away(_) | EidWanted::Skill { .. }));
         // One that left may have moved on since: what is relayed follows it.
-        if let (Some(EidWanted::Away(_)), Some(EidWanted::Remote(set))) = (agent, &wanted) {
+        if let (Some(EidWanted::Away(_)), Some(wanted)) = (agent, &wanted)
+            && let Some(set) = wanted.set()
+        {
             let away = EidWanted::Away(set.clone());
             self.want(Source::Agent, key, Some(away));
         }
@@ -78,8 +105,8 @@ impl ControlPlane {
                 self.allow_relays(iid, eid, &previous, now);
                 Some(EidWanted::LocalHost { port: place.port, vlan: place.vlan, mac: place.mac })
             }
-            AgentState::AdmitSkill { place } => {
-                Some(EidWanted::LocalHost { port: place.port, vlan: place.vlan, mac: place.mac })
+            AgentState::AdmitSkill { place: AgentPlace { port, vlan, mac } } => {
+                Some(EidWanted::Skill { port, vlan, mac, set: None, classes: None })
             }
             AgentState::Expect { previous } => {
                 self.allow_relays(iid, eid, &previous, now);

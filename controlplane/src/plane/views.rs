@@ -117,5 +117,7 @@ pub(super) fn refused_name(kind: RefusedKind) -> &'static str {
         RefusedKind::DynamicTableFull => "dynamic_table_full",
         RefusedKind::RelayTableFull => "relay_table_full",
         RefusedKind::AgentChecksFull => "agent_checks_full",
+        RefusedKind::ClassesTableFull => "classes_table_full",
+        RefusedKind::PolicyTableFull => "policy_table_full",
     }
 }

@@ -3,11 +3,14 @@
 //! No I/O and no clock: the caller asks for as many records as the ring has room for and pushes them.
 //! The order of the stream keeps every reference valid at every moment:
 //!
-//! 1. settings, own RLOCs, groups, dynamic ranges, relay permissions, next hops, adjacencies, locator sets, EIDs are
-//!    upserted in this order; a later kind begins only when no earlier one is dirty, so what a record refers to has
+//! 1. settings, own RLOCs, groups, policies, dynamic ranges, relay permissions, next hops, adjacencies, locator sets,
+//!    class rows, EIDs are upserted in this order; a later kind begins only when no earlier one is dirty, so what a record refers to has
 //!    been told before it;
 //! 2. deletes follow, in reverse order, only when no upsert is left: then nothing that was told refers to a key
 //!    that is no longer wanted.
+//!
+//! Policies are no reference and refer to none: their deletes follow their upserts at once, and all but the last record
+//! of a change say that more follow, so that they come into force together.
 //!
 //! Changes may come between any two records; the next call starts again from the first kind.
 //! A new session makes everything dirty and puts it between `BeginSync` and `EndSync`, after which the dataplane
@@ -19,11 +22,15 @@ mod shelf;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use sterna_shm::{Adjacency, EidAction, Group, Locator, LocatorSet, NextHop, Settings, Update};
+use sterna_shm::{
+    Adjacency, ClassRow, ClassRows, EidAction, Group, LOCAL, Locator, LocatorSet, MAX_POLICIES, NextHop,
+    Policy, Settings, Update,
+};
 use sterna_wire::Iid;
 
 use crate::desired::{
-    AdjacencyKey, AdjacencyWanted, EidKey, EidWanted, LocatorWanted, NextHopKey, Paths, SetKey, Site, Touched,
+    AdjacencyKey, AdjacencyWanted, ClassesKey, EidKey, EidWanted, LocatorWanted, NextHopKey, Paths, RowKey,
+    SetKey, Site, Touched,
 };
 use shelf::Shelf;
 
@@ -36,11 +43,13 @@ pub struct Publisher {
     settings: Shelf<(), Settings>,
     rlocs: Shelf<IpAddr, ()>,
     groups: Shelf<Iid, Group>,
+    policies: Shelf<u8, Policy>,
     dynamic: Shelf<EidKey, ()>,
     relays: Shelf<RelayKey, ()>,
     hops: Shelf<NextHopKey, NextHop>,
     adjacencies: Shelf<AdjacencyKey, AdjacencyWanted>,
     sets: Shelf<SetKey, Vec<LocatorWanted>>,
+    classes: Shelf<ClassesKey, ()>,
     eids: Shelf<EidKey, EidWanted>,
     checks: BTreeSet<(Iid, IpAddr)>,
     session: Option<Session>,
@@ -52,11 +61,13 @@ impl Default for Publisher {
             settings: Shelf::without_ids(),
             rlocs: Shelf::without_ids(),
             groups: Shelf::without_ids(),
+            policies: Shelf::without_ids(),
             dynamic: Shelf::without_ids(),
             relays: Shelf::without_ids(),
             hops: Shelf::default(),
             adjacencies: Shelf::default(),
             sets: Shelf::default(),
+            classes: Shelf::default(),
             eids: Shelf::without_ids(),
             checks: BTreeSet::new(),
             session: None,
@@ -94,6 +105,7 @@ impl Publisher {
         self.rlocs.want_exactly(site.rlocs.iter().map(|&address| (address, ())).collect());
         self.groups.want_exactly(site.groups.clone());
         self.dynamic.want_exactly(site.dynamic.iter().map(|&key| (key, ())).collect());
+        self.policies.want_exactly((0..).zip(site.policies.iter().take(MAX_POLICIES).copied()).collect());
     }
 
     /// What became different in the paths.
@@ -108,6 +120,12 @@ impl Publisher {
         for key in &touched.sets {
             self.sets.want(key, paths.sets.get(key).cloned());
         }
+    }
+
+    /// Whether some EID names these class rows. The sets that they name must be among the paths before the next record is
+    /// taken.
+    pub fn want_classes(&mut self, classes: &ClassesKey, wanted: bool) {
+        self.classes.want(classes, wanted.then_some(()));
     }
 
     /// One EID; none to have it deleted. Its locator set must be among the paths before the next record is taken.
@@ -154,11 +172,13 @@ impl Publisher {
         self.settings.tell_all_again();
         self.rlocs.tell_all_again();
         self.groups.tell_all_again();
+        self.policies.tell_all_again();
         self.dynamic.tell_all_again();
         self.relays.tell_all_again();
         self.hops.tell_all_again();
         self.adjacencies.tell_all_again();
         self.sets.tell_all_again();
+        self.classes.tell_all_again();
         self.eids.tell_all_again();
         self.checks.clear();
         self.session = Some(Session { generation, progress: Progress::Begin });
@@ -195,11 +215,13 @@ impl Publisher {
         self.settings.dirty()
             + self.rlocs.dirty()
             + self.groups.dirty()
+            + self.policies.dirty()
             + self.dynamic.dirty()
             + self.relays.dirty()
             + self.hops.dirty()
             + self.adjacencies.dirty()
             + self.sets.dirty()
+            + self.classes.dirty()
             + self.eids.dirty()
     }
 
@@ -255,6 +277,9 @@ impl Publisher {
             self.groups.told_upsert();
             return Some(Update::GroupUpsert { group });
         }
+        if let Some(change) = self.next_policy() {
+            return Some(change);
+        }
         if let Some((&EidKey { iid, prefix }, ..)) = self.dynamic.first_upsert() {
             self.dynamic.told_upsert();
             return Some(Update::DynamicUpsert { iid, prefix });
@@ -271,6 +296,17 @@ impl Publisher {
             return Some(Update::NextHopUpsert { id, hop });
         }
         self.next_referring_upsert()
+    }
+
+    fn next_policy(&mut self) -> Option<Update> {
+        let more = self.policies.dirty() > 1;
+        if let Some((&index, _, &policy)) = self.policies.first_upsert() {
+            self.policies.told_upsert();
+            return Some(Update::PolicyUpsert { index, policy, more });
+        }
+        let (&index, _) = self.policies.first_delete()?;
+        self.policies.told_delete();
+        Some(Update::PolicyDelete { index, more })
     }
 
     /// Upserts of the kinds that refer to others. A reference that leads nowhere would be a fault of `desired`;
@@ -290,6 +326,13 @@ impl Publisher {
                 return Some(Update::SetUpsert { id, set });
             }
         }
+        while let Some((key, id, ())) = self.classes.first_upsert() {
+            let rows = self.rows(key);
+            self.classes.told_upsert();
+            if let Some(rows) = rows {
+                return Some(Update::ClassesUpsert { id, rows });
+            }
+        }
         while let Some((&EidKey { iid, prefix }, _, wanted)) = self.eids.first_upsert() {
             let action = self.action(wanted);
             self.eids.told_upsert();
@@ -304,6 +347,10 @@ impl Publisher {
         if let Some((&EidKey { iid, prefix }, _)) = self.eids.first_delete() {
             self.eids.told_delete();
             return Some(Update::EidDelete { iid, prefix });
+        }
+        if let Some((_, id)) = self.classes.first_delete() {
+            self.classes.told_delete();
+            return Some(Update::ClassesDelete { id });
         }
         if let Some((_, id)) = self.sets.first_delete() {
             self.sets.told_delete();
@@ -343,16 +390,43 @@ impl Publisher {
     fn set(&self, wanted: &[LocatorWanted]) -> Option<LocatorSet> {
         let mut locators = Vec::with_capacity(wanted.len());
         for locator in wanted {
-            let adjacency = self.adjacencies.id(&locator.adjacency)?;
-            let LocatorWanted { priority, weight, usable, .. } = *locator;
-            locators.push(Locator { adjacency, priority, weight, usable });
+            let adjacency = if locator.here { LOCAL } else { self.adjacencies.id(&locator.adjacency)? };
+            let LocatorWanted { priority, weight, usable, keep, .. } = *locator;
+            locators.push(Locator { adjacency, priority, weight, usable, keep });
         }
         LocatorSet::new(&locators)
     }
 
+    fn rows(&self, classes: &ClassesKey) -> Option<ClassRows> {
+        let mut rows = ClassRows::default();
+        for (row, key) in rows.0.iter_mut().zip(classes.rows()) {
+            *row = match key {
+                RowKey::Unknown => ClassRow::Unknown,
+                RowKey::NoMatch => ClassRow::NoMatch,
+                RowKey::Set(set) => ClassRow::Set { set: self.sets.id(set)? },
+            };
+        }
+        Some(rows)
+    }
+
     fn action(&self, wanted: &EidWanted) -> Option<EidAction> {
         Some(match wanted {
-            EidWanted::Remote(set) => EidAction::Remote { set: self.sets.id(set)? },
+            EidWanted::Remote(set) => EidAction::Remote { set: self.sets.id(set)?, classes: None },
+            EidWanted::Chosen { set, classes } => {
+                EidAction::Remote { set: self.sets.id(set)?, classes: Some(self.classes.id(classes)?) }
+            }
+            EidWanted::Skill { port, vlan, mac, set, classes } => {
+                // What is wanted and has no number leaves the record out.
+                let set = match set {
+                    Some(set) => Some(self.sets.id(set)?),
+                    None => None,
+                };
+                let classes = match classes {
+                    Some(classes) => Some(self.classes.id(classes)?),
+                    None => None,
+                };
+                EidAction::Skill { port: *port, vlan: *vlan, mac: *mac, set, classes }
+            }
             EidWanted::Negative(action) => EidAction::Negative { action: *action },
             EidWanted::Local { port, vlan, via } => EidAction::Local { port: *port, vlan: *vlan, via: *via },
             EidWanted::LocalHost { port, vlan, mac } => {

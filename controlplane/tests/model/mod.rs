@@ -11,9 +11,13 @@ pub mod site;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use sterna_controlplane::desired::{EidKey, EidWanted, LocatorWanted, Paths, SetKey, Site};
+use sterna_controlplane::desired::{
+    ClassesKey, EidKey, EidWanted, LocatorWanted, Paths, RowKey, SetKey, Site,
+};
 use sterna_controlplane::plane::ControlPlane;
-use sterna_shm::{Adjacency, EidAction, Group, LocatorSet, NextHop, Settings, Update};
+use sterna_shm::{
+    Adjacency, ClassRow, ClassRows, EidAction, Group, LOCAL, LocatorSet, NextHop, Policy, Settings, Update,
+};
 use sterna_wire::Iid;
 
 /// A session's number and an id within it.
@@ -24,8 +28,14 @@ type Id = (u32, u32);
 pub enum Meaning {
     Remote(Vec<Leg>),
     Away(Vec<Leg>),
+    Chosen(Vec<Leg>, Vec<Choice>),
+    /// The agent here as if it were alone, then as `Chosen`.
+    Skill(EidAction, Option<Vec<Leg>>, Option<Vec<Choice>>),
     Other(EidAction),
 }
+
+/// What a class uses: nothing known, no match, or these.
+pub type Choice = Option<Option<Vec<Leg>>>;
 
 /// A locator with everything behind it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +44,29 @@ pub struct Leg {
     pub remote: IpAddr,
     pub udp_checksum: bool,
     pub mtu: u16,
-    pub hop: NextHop,
+    /// None for the agent that is here.
+    pub hop: Option<NextHop>,
     pub priority: u8,
     pub weight: u8,
     pub usable: bool,
+    pub keep: bool,
+}
+
+impl Leg {
+    fn here(priority: u8, weight: u8) -> Leg {
+        let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        Leg {
+            local: nobody,
+            remote: nobody,
+            udp_checksum: false,
+            mtu: 0,
+            hop: None,
+            priority,
+            weight,
+            usable: true,
+            keep: false,
+        }
+    }
 }
 
 /// All tables. Entries carry the session that last wrote them.
@@ -51,6 +80,10 @@ pub struct Model {
     hops: BTreeMap<Id, NextHop>,
     adjacencies: BTreeMap<Id, Adjacency>,
     sets: BTreeMap<Id, LocatorSet>,
+    classes: BTreeMap<Id, ClassRows>,
+    pub policies: BTreeMap<u8, (Policy, u32)>,
+    /// A change of policies is not complete.
+    policies_torn: bool,
     eids: BTreeMap<EidKey, (EidAction, u32)>,
     groups: BTreeMap<Iid, (Group, u32)>,
     dynamic: BTreeMap<EidKey, u32>,
@@ -104,7 +137,7 @@ impl Model {
                 self.adjacencies.insert(at(id), adjacency);
             }
             Update::SetUpsert { ref id, set } => {
-                for locator in set.as_slice() {
+                for locator in set.as_slice().iter().filter(|locator| locator.adjacency != LOCAL) {
                     assert!(
                         self.adjacencies.contains_key(&at(&locator.adjacency)),
                         "unknown adjacency: {record:?}"
@@ -112,10 +145,27 @@ impl Model {
                 }
                 self.sets.insert(at(id), set);
             }
-            Update::EidUpsert { iid, prefix, action } => {
-                if let EidAction::Remote { set } | EidAction::Away { set } = action {
+            Update::ClassesUpsert { ref id, rows } => {
+                for set in sets_of(&rows) {
                     assert!(self.sets.contains_key(&at(&set)), "unknown set: {record:?}");
                 }
+                self.classes.insert(at(id), rows);
+            }
+            Update::PolicyUpsert { index, policy, more } => {
+                self.policies.insert(index, (policy, self.session));
+                self.policies_torn = more;
+            }
+            Update::PolicyDelete { index, more } => {
+                assert!(self.policies.remove(&index).is_some(), "a delete of what is not there: {record:?}");
+                self.policies_torn = more;
+            }
+            Update::EidUpsert { iid, prefix, action } => {
+                let (set, classes) = refers_to(&action);
+                assert!(set.is_none_or(|set| self.sets.contains_key(&at(&set))), "unknown set: {record:?}");
+                assert!(
+                    classes.is_none_or(|rows| self.classes.contains_key(&at(&rows))),
+                    "unknown class rows: {record:?}"
+                );
                 self.eids.insert(EidKey { iid, prefix }, (action, self.session));
             }
             Update::GroupUpsert { group } => {
@@ -145,6 +195,7 @@ impl Model {
             Update::NextHopDelete { id } => self.hops.remove(&at(id)).is_some(),
             Update::AdjacencyDelete { id } => self.adjacencies.remove(&at(id)).is_some(),
             Update::SetDelete { id } => self.sets.remove(&at(id)).is_some(),
+            Update::ClassesDelete { id } => self.classes.remove(&at(id)).is_some(),
             Update::EidDelete { iid, prefix } => self.eids.remove(&EidKey { iid, prefix }).is_some(),
             Update::GroupDelete { iid } => self.groups.remove(&iid).is_some(),
             Update::DynamicDelete { iid, prefix } => self.dynamic.remove(&EidKey { iid, prefix }).is_some(),
@@ -164,6 +215,8 @@ impl Model {
         self.dynamic.retain(|_, by| *by == session);
         self.relays.retain(|_, by| *by == session);
         self.sets.retain(|(by, _), _| *by == session);
+        self.classes.retain(|(by, _), _| *by == session);
+        self.policies.retain(|_, (_, by)| *by == session);
         self.adjacencies.retain(|(by, _), _| *by == session);
         self.hops.retain(|(by, _), _| *by == session);
     }
@@ -174,7 +227,7 @@ impl Model {
             assert!(self.hops.contains_key(&(*session, adjacency.next_hop)), "a next hop in use was deleted");
         }
         for ((session, _), set) in &self.sets {
-            for locator in set.as_slice() {
+            for locator in set.as_slice().iter().filter(|locator| locator.adjacency != LOCAL) {
                 assert!(
                     self.adjacencies.contains_key(&(*session, locator.adjacency)),
                     "an adjacency in use was deleted"
@@ -182,8 +235,14 @@ impl Model {
             }
         }
         for (action, session) in self.eids.values() {
-            if let EidAction::Remote { set } | EidAction::Away { set } = action {
-                assert!(self.sets.contains_key(&(*session, *set)), "a set in use was deleted");
+            let (set, classes) = refers_to(action);
+            let has_set = set.is_none_or(|set| self.sets.contains_key(&(*session, set)));
+            let has_classes = classes.is_none_or(|rows| self.classes.contains_key(&(*session, rows)));
+            assert!(has_set && has_classes, "a set or class rows in use were deleted");
+        }
+        for ((session, _), rows) in &self.classes {
+            for set in sets_of(rows) {
+                assert!(self.sets.contains_key(&(*session, set)), "a set in a class row was deleted");
             }
         }
     }
@@ -191,25 +250,49 @@ impl Model {
     /// What an EID means, if it is there.
     pub fn meaning(&self, key: &EidKey) -> Option<Meaning> {
         let (action, session) = self.eids.get(key)?;
-        let (set, of): (_, fn(Vec<Leg>) -> Meaning) = match action {
-            EidAction::Remote { set } => (set, Meaning::Remote),
-            EidAction::Away { set } => (set, Meaning::Away),
-            other => return Some(Meaning::Other(*other)),
+        Some(match *action {
+            EidAction::Remote { set, classes: None } => Meaning::Remote(self.legs(*session, set)),
+            EidAction::Remote { set, classes: Some(rows) } => {
+                Meaning::Chosen(self.legs(*session, set), self.choices(*session, rows))
+            }
+            EidAction::Skill { port, vlan, mac, set, classes } => Meaning::Skill(
+                EidAction::LocalHost { port, vlan, mac },
+                set.map(|set| self.legs(*session, set)),
+                classes.map(|rows| self.choices(*session, rows)),
+            ),
+            EidAction::Away { set } => Meaning::Away(self.legs(*session, set)),
+            other => Meaning::Other(other),
+        })
+    }
+
+    fn choices(&self, session: u32, rows: u32) -> Vec<Choice> {
+        let choice = |row: &ClassRow| match *row {
+            ClassRow::Unknown => None,
+            ClassRow::NoMatch => Some(None),
+            ClassRow::Set { set } => Some(Some(self.legs(session, set))),
         };
-        let legs = self.sets[&(*session, *set)].as_slice().iter().map(|locator| {
-            let adjacency = self.adjacencies[&(*session, locator.adjacency)];
+        self.classes[&(session, rows)].0.iter().map(choice).collect()
+    }
+
+    fn legs(&self, session: u32, set: u32) -> Vec<Leg> {
+        let legs = self.sets[&(session, set)].as_slice().iter().map(|locator| {
+            if locator.adjacency == LOCAL {
+                return Leg { keep: locator.keep, ..Leg::here(locator.priority, locator.weight) };
+            }
+            let adjacency = self.adjacencies[&(session, locator.adjacency)];
             Leg {
                 local: adjacency.local,
                 remote: adjacency.remote,
                 udp_checksum: adjacency.udp_checksum,
                 mtu: adjacency.mtu,
-                hop: self.hops[&(*session, adjacency.next_hop)],
+                hop: Some(self.hops[&(session, adjacency.next_hop)]),
                 priority: locator.priority,
                 weight: locator.weight,
                 usable: locator.usable,
+                keep: locator.keep,
             }
         });
-        Some(of(legs.collect()))
+        legs.collect()
     }
 
     /// All EIDs there are.
@@ -240,6 +323,8 @@ impl Model {
         assert_eq!(self.rlocs.keys().copied().collect::<BTreeSet<_>>(), site.rlocs);
         assert_eq!(self.dynamic.keys().copied().collect::<BTreeSet<_>>(), site.dynamic);
         assert_eq!(self.settings, Some(paths.settings));
+        let policies: Vec<Policy> = self.policies.values().map(|(policy, _)| *policy).collect();
+        assert_eq!((policies, self.policies_torn), (site.policies.clone(), false));
         let counts = (self.hops.len(), self.adjacencies.len(), self.sets.len());
         assert_eq!(
             counts,
@@ -260,22 +345,59 @@ fn expected(wanted: &EidWanted, paths: &Paths) -> Meaning {
         EidWanted::Hold => EidAction::Hold,
         EidWanted::Away(set) => return Meaning::Away(legs(set, paths)),
         EidWanted::Remote(set) => return Meaning::Remote(legs(set, paths)),
+        EidWanted::Chosen { set, classes } => {
+            return Meaning::Chosen(legs(set, paths), choices(classes, paths));
+        }
+        EidWanted::Skill { port, vlan, mac, set, classes } => {
+            return Meaning::Skill(
+                EidAction::LocalHost { port: *port, vlan: *vlan, mac: *mac },
+                set.as_ref().map(|set| legs(set, paths)),
+                classes.as_ref().map(|classes| choices(classes, paths)),
+            );
+        }
     })
+}
+
+fn choices(classes: &ClassesKey, paths: &Paths) -> Vec<Choice> {
+    let choice = |row: &RowKey| match row {
+        RowKey::Unknown => None,
+        RowKey::NoMatch => Some(None),
+        RowKey::Set(set) => Some(Some(legs(set, paths))),
+    };
+    classes.rows().iter().map(choice).collect()
+}
+
+fn sets_of(rows: &ClassRows) -> impl Iterator<Item = u32> {
+    rows.0.iter().filter_map(|row| if let ClassRow::Set { set } = row { Some(*set) } else { None })
+}
+
+/// The set and the class rows that an action names.
+fn refers_to(action: &EidAction) -> (Option<u32>, Option<u32>) {
+    match *action {
+        EidAction::Remote { set, classes } => (Some(set), classes),
+        EidAction::Away { set } => (Some(set), None),
+        EidAction::Skill { set, classes, .. } => (set, classes),
+        _ => (None, None),
+    }
 }
 
 fn legs(set: &SetKey, paths: &Paths) -> Vec<Leg> {
     let leg = |locator: &LocatorWanted| {
         let key = locator.adjacency;
+        if locator.here {
+            return Leg { keep: locator.keep, ..Leg::here(locator.priority, locator.weight) };
+        }
         let adjacency = paths.adjacencies[&key];
         Leg {
             local: key.local,
             remote: key.remote,
             udp_checksum: key.udp_checksum,
             mtu: adjacency.mtu,
-            hop: paths.hops[&adjacency.next_hop],
+            hop: Some(paths.hops[&adjacency.next_hop]),
             priority: locator.priority,
             weight: locator.weight,
             usable: locator.usable,
+            keep: locator.keep,
         }
     };
     paths.sets[set].iter().map(leg).collect()

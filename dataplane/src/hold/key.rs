@@ -67,11 +67,14 @@ pub struct HoldKey {
     pub addr: [u8; 16],
     /// What is asked about it.
     pub role: Role,
+    /// The packets' context class, where their destination is asked for: each class has an answer of its own. Else 0.
+    pub class: u8,
 }
 
 impl HoldKey {
     /// A key of nothing, to fill the array that [`HoldPool::keys`] writes into.
-    pub const EMPTY: HoldKey = HoldKey { iid: 0, family: Family::V4, addr: [0; 16], role: Role::Destination };
+    pub const EMPTY: HoldKey =
+        HoldKey { iid: 0, family: Family::V4, addr: [0; 16], role: Role::Destination, class: 0 };
 }
 
 /// A packet that waits.

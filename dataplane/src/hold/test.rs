@@ -11,7 +11,7 @@ fn key(n: u8) -> HoldKey {
     let role = if n & 1 == 0 { Role::Destination } else { Role::Source };
     let mut addr = [0; 16];
     addr[3] = n >> 1;
-    HoldKey { iid: 100, family: Family::V4, addr, role }
+    HoldKey { iid: 100, family: Family::V4, addr, role, class: 0 }
 }
 
 fn front(pool: &HoldPool, n: u8) -> Option<(u16, Vec<u8>, u64)> {

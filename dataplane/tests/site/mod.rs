@@ -58,7 +58,7 @@ pub fn site_updates(hop: Option<Mac>) -> Vec<Update> {
         mtu: 1500,
         udp_checksum: false,
     };
-    let locator = Locator { adjacency: 7, priority: 1, weight: 100, usable: true };
+    let locator = Locator { adjacency: 7, priority: 1, weight: 100, usable: true, keep: false };
     vec![
         Update::SettingsUpsert { settings: settings() },
         Update::GroupUpsert { group: group(100) },
@@ -67,7 +67,7 @@ pub fn site_updates(hop: Option<Mac>) -> Vec<Update> {
         Update::AdjacencyUpsert { id: 7, adjacency },
         Update::SetUpsert { id: 3, set: LocatorSet::new(&[locator]).unwrap() },
         eid("10.1.0.0/24", local()),
-        eid("10.1.2.0/24", EidAction::Remote { set: 3 }),
+        eid("10.1.2.0/24", EidAction::Remote { set: 3, classes: None }),
         eid("fd00:64:0:0:a::/80", local()),
     ]
 }

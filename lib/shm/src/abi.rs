@@ -7,7 +7,7 @@ use crate::shape;
 use crate::update::Update;
 
 /// Version of everything the planes share. Raise it with every change of [`ABI_HASH`].
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Fingerprint of all records, field by field, and of the memory around them.
 ///

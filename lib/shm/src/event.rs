@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use sterna_wire::{Iid, Mac, Prefix, VlanId};
 
+use crate::classes::ClassRows;
 use crate::layout::{layout_choice, layout_records};
 
 /// One thing the dataplane saw or did.
@@ -91,12 +92,22 @@ pub enum Event {
     KnownLocator {
         /// The dataplane's own number of the set; it means nothing but "the same set" within this dump.
         set: u32,
-        /// The remote RLOC.
-        remote: IpAddr,
+        /// The remote RLOC; none for the agent that is attached here.
+        remote: Option<IpAddr>,
         /// Lower is better; 255 is never sent to.
         priority: u8,
         /// Share among equals.
         weight: u8,
+        /// Flows stay with it although others are better.
+        keep: bool,
+    },
+    /// What each class of packets uses, dumped before [`Event::KnownEid`]s that name it and after the locators of the
+    /// sets that it names.
+    KnownClasses {
+        /// The dataplane's own number of these rows, within this dump.
+        classes: u32,
+        /// The rows; sets by their numbers in this dump.
+        rows: ClassRows,
     },
     /// An entry that an earlier control plane left, dumped when a session starts.
     KnownEid {
@@ -131,6 +142,8 @@ pub enum KnownAction {
     Remote {
         /// The set's number in this dump; without a [`Event::KnownLocator`] before it, the set is empty.
         set: u32,
+        /// The number of its class rows in this dump.
+        classes: Option<u32>,
     },
     /// As [`EidAction::Away`](crate::EidAction::Away).
     Away {
@@ -148,6 +161,19 @@ pub enum KnownAction {
     },
     /// As [`EidAction::Hold`](crate::EidAction::Hold).
     Hold,
+    /// As [`EidAction::Skill`](crate::EidAction::Skill).
+    Skill {
+        /// Index of the eid-side port.
+        port: u16,
+        /// Tag on that port.
+        vlan: Option<VlanId>,
+        /// The agent's MAC.
+        mac: Mac,
+        /// The set's number in this dump.
+        set: Option<u32>,
+        /// The number of its class rows in this dump.
+        classes: Option<u32>,
+    },
 }
 
 /// What shows that a host is attached.
@@ -184,6 +210,10 @@ pub enum RefusedKind {
     RelayTableFull,
     /// Too many agents are being asked for already; detail is the instance-ID.
     AgentChecksFull,
+    /// No room for other class rows; detail is their id.
+    ClassesTableFull,
+    /// No room for another policy; detail is its index.
+    PolicyTableFull,
 }
 
 layout_choice!(AttachProof {
@@ -192,10 +222,11 @@ layout_choice!(AttachProof {
     2 => Data {},
 });
 layout_choice!(KnownAction {
-    0 => Remote { set: u32 },
+    0 => Remote { set: u32, classes: Option<u32> },
     1 => Away { set: u32 },
     2 => LocalHost { port: u16, vlan: Option<VlanId>, mac: Mac },
     3 => Hold {},
+    4 => Skill { port: u16, vlan: Option<VlanId>, mac: Mac, set: Option<u32>, classes: Option<u32> },
 });
 layout_choice!(RefusedKind {
     0 => EidTableFull {},
@@ -208,6 +239,8 @@ layout_choice!(RefusedKind {
     7 => DynamicTableFull {},
     8 => RelayTableFull {},
     9 => AgentChecksFull {},
+    10 => ClassesTableFull {},
+    11 => PolicyTableFull {},
 });
 
 layout_records!(Event {
@@ -225,9 +258,10 @@ layout_records!(Event {
     0x0113 => Used { iid: Iid, prefix: Prefix },
     0x0114 => Traffic { remote: IpAddr, sent: bool, received: bool },
     0x0115 => Stray { iid: Iid, eid: IpAddr, from: IpAddr },
-    0x0116 => KnownLocator { set: u32, remote: IpAddr, priority: u8, weight: u8 },
+    0x0116 => KnownLocator { set: u32, remote: Option<IpAddr>, priority: u8, weight: u8, keep: bool },
     0x0117 => KnownEid { iid: Iid, prefix: Prefix, action: KnownAction },
     0x0118 => KnownEnd {},
+    0x0119 => KnownClasses { classes: u32, rows: ClassRows },
     0x0120 => Applied { generation: u64 },
     0x0121 => Refused { kind: RefusedKind, detail: u64 },
 });
@@ -236,5 +270,5 @@ layout_records!(Event {
 const _: () = {
     use crate::layout::Field;
     assert!(RefusedKind::SIZE == 1);
-    assert!(<Event as crate::record::Record>::LONGEST == 40);
+    assert!(<Event as crate::record::Record>::LONGEST == 88);
 };

@@ -10,7 +10,7 @@
 //!
 //! The modules, from bytes to sessions:
 //! - `shape`, `layout`, `record`: how a value lies in a slot, and the fingerprint that follows from it
-//! - `update`, `event`: the records
+//! - `locators`, `classes`, `policy`, `update`, `event`: the records
 //! - `abi`: version and fingerprint of the whole contract
 //! - `sync`, `words`, `ring`, `doorbell`: one producer, one consumer, no locks
 //! - `region`: sealed shared memory; the only unsafe code (but for a marker on the cells that loom watches)
@@ -21,12 +21,15 @@
 //! Under `--cfg loom` only records, rings and the doorbell's gate are built, over loom's atomics.
 
 mod abi;
+mod classes;
 mod doorbell;
 mod event;
 mod fuzz;
 mod layout;
+mod locators;
 #[cfg(all(test, loom))]
 mod loom_models;
+mod policy;
 mod record;
 mod ring;
 mod shape;
@@ -35,14 +38,14 @@ mod update;
 mod words;
 
 pub use abi::{ABI_HASH, LAYOUT_VERSION};
+pub use classes::{CLASSES, ClassRow, ClassRows};
 pub use event::{AttachProof, Event, KnownAction, RefusedKind};
 pub use fuzz::{fuzz_records, fuzz_ring};
+pub use locators::{LOCAL, Locator, LocatorSet, MAX_LOCATORS, PRIORITY_NEVER};
+pub use policy::{MAX_POLICIES, Policy};
 pub use record::{BODY, Encoded, Record, RecordFault, SLOT};
 pub use ring::{ChannelFault, Consumer, Full, MAX_SLOTS, Producer, ring_bytes, ring_pair};
-pub use update::{
-    Adjacency, EidAction, Group, Locator, LocatorSet, MAX_LOCATORS, NegativeAction, NextHop, PRIORITY_NEVER,
-    Settings, Update,
-};
+pub use update::{Adjacency, EidAction, Group, NegativeAction, NextHop, Settings, Update};
 pub use words::{PlainWords, Words};
 
 #[cfg(not(loom))]

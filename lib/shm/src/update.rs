@@ -1,22 +1,18 @@
 //! Control plane to dataplane: what the tables shall say.
 //!
 //! Updates are idempotent: an upsert replaces, a delete of what is not there is no error.
-//! Ids of next hops, adjacencies and locator sets are numbers of one channel session.
-//! The order is next hop, adjacency, set, EID on upsert and the reverse on delete; a reference to an unknown id
-//! fails the channel.
+//! Ids of next hops, adjacencies, locator sets and class rows are numbers of one channel session.
+//! The order is next hop, adjacency, set, class rows, EID on upsert and the reverse on delete; a reference to an
+//! unknown id fails the channel.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sterna_wire::{Iid, Mac, Prefix, VlanId};
 
-use crate::layout::{Field, Invalid, Reader, Writer, layout_choice, layout_records, layout_struct};
-use crate::shape;
-
-/// Locators a set may have.
-pub const MAX_LOCATORS: usize = 16;
-
-/// The priority of a locator that nothing is sent to (RFC 9301 section 5.4); still a valid outer source.
-pub const PRIORITY_NEVER: u8 = 255;
+use crate::classes::ClassRows;
+use crate::layout::{Field, layout_choice, layout_records, layout_struct};
+use crate::locators::LocatorSet;
+use crate::policy::Policy;
 
 /// One change of the dataplane's tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +62,34 @@ pub enum Update {
     SetDelete {
         /// Session id.
         id: u32,
+    },
+    /// Adds or replaces what each class of packets uses.
+    ClassesUpsert {
+        /// Session id.
+        id: u32,
+        /// Its value.
+        rows: ClassRows,
+    },
+    /// Removes such rows.
+    ClassesDelete {
+        /// Session id.
+        id: u32,
+    },
+    /// Adds or replaces a policy, which gives packets of the eid side their class.
+    PolicyUpsert {
+        /// Its place: the lowest that matches wins. Below [`MAX_POLICIES`](crate::MAX_POLICIES).
+        index: u8,
+        /// Its value.
+        policy: Policy,
+        /// The next record changes policies too: they come into force together.
+        more: bool,
+    },
+    /// Removes a policy.
+    PolicyDelete {
+        /// Its place.
+        index: u8,
+        /// As in the upsert.
+        more: bool,
     },
     /// Adds or replaces what happens to packets for an EID prefix.
     EidUpsert {
@@ -176,42 +200,6 @@ pub struct Adjacency {
     pub udp_checksum: bool,
 }
 
-/// One locator of a set.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Locator {
-    /// Session id of the adjacency.
-    pub adjacency: u32,
-    /// Lower is better; 255 is never sent to.
-    pub priority: u8,
-    /// Share among equals, 0 to 255.
-    pub weight: u8,
-    /// Reachable now, as far as the control plane knows.
-    pub usable: bool,
-}
-
-/// The locators of a mapping, at most [`MAX_LOCATORS`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LocatorSet {
-    count: u8,
-    /// Those behind `count` are default, so that equal sets compare equal.
-    locators: [Locator; MAX_LOCATORS],
-}
-
-impl LocatorSet {
-    /// A set of these locators; `None` when there are too many.
-    pub fn new(locators: &[Locator]) -> Option<LocatorSet> {
-        let mut all = [Locator::default(); MAX_LOCATORS];
-        all.get_mut(..locators.len())?.copy_from_slice(locators);
-        Some(LocatorSet { count: locators.len() as u8, locators: all })
-    }
-
-    /// The locators.
-    #[inline]
-    pub fn as_slice(&self) -> &[Locator] {
-        &self.locators[..usize::from(self.count)]
-    }
-}
-
 /// What a packet for nobody meets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NegativeAction {
@@ -224,10 +212,13 @@ pub enum NegativeAction {
 /// What happens to a packet for an EID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EidAction {
-    /// Encapsulate towards a locator of this set; also the sources allowed for that EID.
+    /// Encapsulate towards a locator; also the sources allowed for that EID.
     Remote {
-        /// Session id of the set.
+        /// Session id of the set of all locators: the source check's, and where nothing else is said that of packets of
+        /// no class.
         set: u32,
+        /// Session id of what each class uses; without it packets of a class miss.
+        classes: Option<u32>,
     },
     /// The mapping system knows nobody there.
     Negative {
@@ -260,6 +251,20 @@ pub enum EidAction {
     },
     /// The agent is about to leave: packets for it wait for the next entry.
     Hold,
+    /// One of several agents with this EID is attached here. Packets out of a tunnel are delivered to it; for packets
+    /// from agents of this site it is one locator among others ([`LOCAL`](crate::LOCAL)).
+    Skill {
+        /// Index of the eid-side port.
+        port: u16,
+        /// Tag on that port.
+        vlan: Option<VlanId>,
+        /// The agent's MAC.
+        mac: Mac,
+        /// As in `Remote`; without it nothing is known of the others yet, and packets from agents of this site miss.
+        set: Option<u32>,
+        /// As in `Remote`.
+        classes: Option<u32>,
+    },
 }
 
 /// How a group is attached here.
@@ -298,15 +303,15 @@ pub struct Settings {
 
 layout_struct!(NextHop { port: u16, source: Mac, destination: Option<Mac> });
 layout_struct!(Adjacency { next_hop: u32, local: IpAddr, remote: IpAddr, mtu: u16, udp_checksum: bool });
-layout_struct!(Locator { adjacency: u32, priority: u8, weight: u8, usable: bool });
 layout_choice!(NegativeAction { 0 => Drop {}, 1 => Native {} });
 layout_choice!(EidAction {
-    0 => Remote { set: u32 },
+    0 => Remote { set: u32, classes: Option<u32> },
     1 => Negative { action: NegativeAction },
     2 => Local { port: u16, vlan: Option<VlanId>, via: Option<IpAddr> },
     3 => LocalHost { port: u16, vlan: Option<VlanId>, mac: Mac },
     4 => Away { set: u32 },
     5 => Hold {},
+    6 => Skill { port: u16, vlan: Option<VlanId>, mac: Mac, set: Option<u32>, classes: Option<u32> },
 });
 layout_struct!(Group {
     iid: Iid,
@@ -325,35 +330,6 @@ layout_struct!(Settings {
     outer_df: bool,
 });
 
-impl Field for LocatorSet {
-    const SIZE: usize = 1 + MAX_LOCATORS * Locator::SIZE;
-    const SHAPE: u64 = {
-        let hash = shape::field(shape::START, "LocatorSet", Locator::SHAPE);
-        shape::number(hash, MAX_LOCATORS as u64)
-    };
-
-    fn put(&self, out: &mut Writer) {
-        let end = out.at() + Self::SIZE;
-        self.count.put(out);
-        for locator in self.as_slice() {
-            locator.put(out);
-        }
-        out.zeros_to(end);
-    }
-
-    fn take(from: &mut Reader<'_>) -> Result<Self, Invalid> {
-        let end = from.at() + Self::SIZE;
-        let count = u8::take(from)?;
-        let mut locators = [Locator::default(); MAX_LOCATORS];
-        let used = locators.get_mut(..usize::from(count));
-        for locator in used.ok_or(Invalid("a locator set has too many locators"))? {
-            *locator = Locator::take(from)?;
-        }
-        from.zeros_to(end)?;
-        Ok(LocatorSet { count, locators })
-    }
-}
-
 layout_records!(Update {
     0x0001 => BeginSync { generation: u64 },
     0x0002 => EndSync { generation: u64 },
@@ -363,6 +339,8 @@ layout_records!(Update {
     0x0021 => AdjacencyDelete { id: u32 },
     0x0030 => SetUpsert { id: u32, set: LocatorSet },
     0x0031 => SetDelete { id: u32 },
+    0x0038 => ClassesUpsert { id: u32, rows: ClassRows },
+    0x0039 => ClassesDelete { id: u32 },
     0x0040 => EidUpsert { iid: Iid, prefix: Prefix, action: EidAction },
     0x0041 => EidDelete { iid: Iid, prefix: Prefix },
     0x0050 => GroupUpsert { group: Group },
@@ -375,13 +353,17 @@ layout_records!(Update {
     0x0090 => RelayAllow { iid: Iid, eid: IpAddr, from: IpAddr },
     0x0091 => RelayForbid { iid: Iid, eid: IpAddr, from: IpAddr },
     0x00a0 => AgentCheck { iid: Iid, eid: IpAddr },
+    0x00b0 => PolicyUpsert { index: u8, policy: Policy, more: bool },
+    0x00b1 => PolicyDelete { index: u8, more: bool },
 });
 
 // The sizes are part of the contract; a change here goes with a new layout version.
 const _: () = {
     assert!(NextHop::SIZE == 15);
     assert!(Adjacency::SIZE == 41);
-    assert!(LocatorSet::SIZE == 113);
+    assert!(LocatorSet::SIZE == 129);
+    assert!(ClassRows::SIZE == 80);
+    assert!(Policy::SIZE == 53);
     assert!(EidAction::SIZE == 24);
     // Header, key and action of the most frequent update share one cache line.
     assert!(crate::record::SLOT_HEADER + Iid::SIZE + Prefix::SIZE + EidAction::SIZE <= 64);

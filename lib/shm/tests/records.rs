@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 use sterna_shm::{
-    ABI_HASH, Adjacency, AttachProof, BODY, EidAction, Event, Group, KnownAction, LAYOUT_VERSION, Locator,
-    LocatorSet, MAX_LOCATORS, NegativeAction, NextHop, Record, RecordFault, RefusedKind, Settings, Update,
-    fuzz_records, fuzz_ring,
+    ABI_HASH, Adjacency, AttachProof, BODY, CLASSES, ClassRow, ClassRows, EidAction, Event, Group,
+    KnownAction, LAYOUT_VERSION, Locator, LocatorSet, MAX_LOCATORS, NegativeAction, NextHop, Policy, Record,
+    RecordFault, RefusedKind, Settings, Update, fuzz_records, fuzz_ring,
 };
 use sterna_wire::{Iid, Mac, Prefix, VlanId};
 
@@ -63,14 +63,47 @@ fn adjacency() -> impl Strategy<Value = Adjacency> {
 }
 
 fn set() -> impl Strategy<Value = LocatorSet> {
-    let locator = (any::<u32>(), any::<u8>(), any::<u8>(), any::<bool>())
-        .prop_map(|(adjacency, priority, weight, usable)| Locator { adjacency, priority, weight, usable });
+    let locator = (any::<u32>(), any::<u8>(), any::<u8>(), any::<bool>(), any::<bool>()).prop_map(
+        |(adjacency, priority, weight, usable, keep)| Locator { adjacency, priority, weight, usable, keep },
+    );
     proptest::collection::vec(locator, 0..=MAX_LOCATORS).prop_map(|all| LocatorSet::new(&all).unwrap())
+}
+
+fn class_rows() -> impl Strategy<Value = ClassRows> {
+    let row = prop_oneof![
+        Just(ClassRow::Unknown),
+        any::<u32>().prop_map(|set| ClassRow::Set { set }),
+        Just(ClassRow::NoMatch)
+    ];
+    proptest::collection::vec(row, CLASSES).prop_map(|rows| ClassRows(rows.try_into().unwrap()))
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    use proptest::option::of;
+    let ports = of((any::<u16>(), any::<u16>()).prop_map(|(a, b)| (a.min(b), a.max(b))));
+    (of(iid()), of(prefix()), of(prefix()), of(0..64_u8), of(any::<u8>()), ports, 0..16_u8).prop_map(
+        |(iid, from, to, dscp, protocol, ports, class)| Policy {
+            iid,
+            from,
+            to,
+            dscp,
+            protocol,
+            ports,
+            class,
+        },
+    )
+}
+
+/// Port, VLAN, MAC, set and class rows of an agent that is one of several.
+type SkillParts = (u16, Option<VlanId>, Mac, Option<u32>, Option<u32>);
+
+fn skill() -> impl Strategy<Value = SkillParts> {
+    (any::<u16>(), vlan(), mac(), any::<Option<u32>>(), any::<Option<u32>>())
 }
 
 fn action() -> impl Strategy<Value = EidAction> {
     prop_oneof![
-        any::<u32>().prop_map(|set| EidAction::Remote { set }),
+        any::<(u32, Option<u32>)>().prop_map(|(set, classes)| EidAction::Remote { set, classes }),
         Just(EidAction::Negative { action: NegativeAction::Drop }),
         Just(EidAction::Negative { action: NegativeAction::Native }),
         (any::<u16>(), vlan(), proptest::option::of(address()))
@@ -78,6 +111,13 @@ fn action() -> impl Strategy<Value = EidAction> {
         (any::<u16>(), vlan(), mac()).prop_map(|(port, vlan, mac)| EidAction::LocalHost { port, vlan, mac }),
         any::<u32>().prop_map(|set| EidAction::Away { set }),
         Just(EidAction::Hold),
+        skill().prop_map(|(port, vlan, mac, set, classes)| EidAction::Skill {
+            port,
+            vlan,
+            mac,
+            set,
+            classes
+        }),
     ]
 }
 
@@ -136,13 +176,22 @@ fn update() -> impl Strategy<Value = Update> {
         (iid(), address(), address()).prop_map(|(iid, eid, from)| Update::RelayAllow { iid, eid, from }),
         (iid(), address(), address()).prop_map(|(iid, eid, from)| Update::RelayForbid { iid, eid, from }),
         (iid(), address()).prop_map(|(iid, eid)| Update::AgentCheck { iid, eid }),
+        (id(), class_rows()).prop_map(|(id, rows)| Update::ClassesUpsert { id, rows }),
+        id().prop_map(|id| Update::ClassesDelete { id }),
+        (any::<u8>(), policy(), any::<bool>()).prop_map(|(index, policy, more)| Update::PolicyUpsert {
+            index,
+            policy,
+            more
+        }),
+        any::<(u8, bool)>().prop_map(|(index, more)| Update::PolicyDelete { index, more }),
     ]
 }
 
 fn refused() -> impl Strategy<Value = RefusedKind> {
     use RefusedKind::{
-        AdjacencyTableFull, AgentChecksFull, DynamicTableFull, EidTableFull, GroupTableFull,
-        LocalRlocTableFull, NextHopTableFull, RelayTableFull, SetTableFull, UnknownPort,
+        AdjacencyTableFull, AgentChecksFull, ClassesTableFull, DynamicTableFull, EidTableFull,
+        GroupTableFull, LocalRlocTableFull, NextHopTableFull, PolicyTableFull, RelayTableFull, SetTableFull,
+        UnknownPort,
     };
     proptest::sample::select(vec![
         EidTableFull,
@@ -155,12 +204,14 @@ fn refused() -> impl Strategy<Value = RefusedKind> {
         DynamicTableFull,
         RelayTableFull,
         AgentChecksFull,
+        ClassesTableFull,
+        PolicyTableFull,
     ])
 }
 
 fn known() -> impl Strategy<Value = KnownAction> {
     prop_oneof![
-        any::<u32>().prop_map(|set| KnownAction::Remote { set }),
+        any::<(u32, Option<u32>)>().prop_map(|(set, classes)| KnownAction::Remote { set, classes }),
         any::<u32>().prop_map(|set| KnownAction::Away { set }),
         (any::<u16>(), vlan(), mac()).prop_map(|(port, vlan, mac)| KnownAction::LocalHost {
             port,
@@ -168,6 +219,13 @@ fn known() -> impl Strategy<Value = KnownAction> {
             mac
         }),
         Just(KnownAction::Hold),
+        skill().prop_map(|(port, vlan, mac, set, classes)| KnownAction::Skill {
+            port,
+            vlan,
+            mac,
+            set,
+            classes
+        }),
     ]
 }
 
@@ -177,12 +235,8 @@ fn proof() -> impl Strategy<Value = AttachProof> {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        (iid(), address(), any::<bool>(), any::<u16>()).prop_map(|(iid, eid, source, port)| Event::Miss {
-            iid,
-            eid,
-            source,
-            port
-        }),
+        (iid(), address(), any::<bool>(), any::<u16>(), any::<u8>())
+            .prop_map(|(iid, eid, source, port, class)| Event::Miss { iid, eid, source, port, class }),
         (iid(), address(), mac(), any::<u16>(), vlan())
             .prop_map(|(iid, eid, mac, port, vlan)| { Event::Agent { iid, eid, mac, port, vlan } }),
         (iid(), address()).prop_map(|(iid, eid)| Event::AgentGone { iid, eid }),
@@ -196,9 +250,12 @@ fn event() -> impl Strategy<Value = Event> {
             received
         }),
         (iid(), address(), address()).prop_map(|(iid, eid, from)| Event::Stray { iid, eid, from }),
-        (any::<u32>(), address(), any::<u8>(), any::<u8>()).prop_map(|(set, remote, priority, weight)| {
-            Event::KnownLocator { set, remote, priority, weight }
-        }),
+        (any::<u32>(), proptest::option::of(address()), any::<u8>(), any::<u8>(), any::<bool>()).prop_map(
+            |(set, remote, priority, weight, keep)| {
+                Event::KnownLocator { set, remote, priority, weight, keep }
+            }
+        ),
+        (any::<u32>(), class_rows()).prop_map(|(classes, rows)| Event::KnownClasses { classes, rows }),
         (iid(), prefix(), known()).prop_map(|(iid, prefix, action)| Event::KnownEid { iid, prefix, action }),
         Just(Event::KnownEnd),
         any::<u64>().prop_map(|generation| Event::Applied { generation }),
@@ -273,7 +330,7 @@ fn is_kind<R: Record>(kind: u16) -> bool {
 
 #[test]
 fn the_rings_share_no_kind() {
-    assert_eq!(all_kinds().len(), 20 + 12);
+    assert_eq!(all_kinds().len(), 24 + 13);
     assert!(!all_kinds().iter().any(|&kind| is_kind::<Update>(kind) && is_kind::<Event>(kind)));
 }
 
@@ -295,6 +352,17 @@ fn values_out_of_range_are_refused() {
     let hop = NextHop { port: 0, source: Mac([2; 6]), destination: None };
     let hop = Update::NextHopUpsert { id: 0, hop }.encode();
     let set = Update::SetUpsert { id: 0, set: LocatorSet::new(&[]).unwrap() }.encode();
+    let rows = Update::ClassesUpsert { id: 0, rows: ClassRows::default() }.encode();
+    let policy = Policy {
+        iid: None,
+        from: None,
+        to: None,
+        dscp: Some(46),
+        protocol: None,
+        ports: Some((5, 6)),
+        class: 1,
+    };
+    let policy = Update::PolicyUpsert { index: 0, policy, more: false }.encode();
     let cases = [
         (eid, 3, 0x01, "an instance-ID is out of range"),
         (eid, 4, 5, "an address family is neither 4 nor 6"),
@@ -304,6 +372,11 @@ fn values_out_of_range_are_refused() {
         (eid, 23, 1, "reserved bytes are not zero"),
         (hop, 12, 2, "a flag is neither 0 nor 1"),
         (hop, 13, 1, "reserved bytes are not zero"),
+        (rows, 4, 3, "unknown ClassRow"),
+        (rows, 5, 1, "reserved bytes are not zero"),
+        (policy, 1 + 44, 64, "a DSCP is above 63"),
+        (policy, 1 + 52, 16, "a class is above 15"),
+        (policy, 1 + 49, 7, "a port range is empty"),
         (set, 4, 17, "a locator set has too many locators"),
         (set, 5, 1, "reserved bytes are not zero"),
     ];
@@ -317,12 +390,12 @@ fn values_out_of_range_are_refused() {
 
 #[test]
 fn too_many_locators_are_no_set() {
-    let locator = Locator { adjacency: 1, priority: 1, weight: 100, usable: true };
+    let locator = Locator { adjacency: 1, priority: 1, weight: 100, usable: true, keep: true };
     assert_eq!(LocatorSet::new(&[locator; MAX_LOCATORS + 1]), None);
     assert_eq!(LocatorSet::new(&[locator; MAX_LOCATORS]).unwrap().as_slice(), [locator; MAX_LOCATORS]);
 }
 
-/// The bytes as they were when layout version 1 was fixed; version 2 left these alone.
+/// The bytes as they were when layout version 1 was fixed; versions 2 and 3 left these alone, but for a class behind a miss.
 #[test]
 fn the_bytes_of_a_record() {
     let iid = Iid::new(0x0a_0b0c).unwrap();
@@ -338,15 +411,16 @@ fn the_bytes_of_a_record() {
     assert_eq!((encoded.kind(), encoded.body()), (0x0040, expected.as_slice()));
 
     let eid = "fd00:64::1".parse().unwrap();
-    let encoded = Event::Miss { iid, eid, source: true, port: 3 }.encode();
+    let encoded = Event::Miss { iid, eid, source: true, port: 3, class: 9 }.encode();
     let mut expected = vec![0x0c, 0x0b, 0x0a, 0x00, 6, 0xfd, 0, 0, 0x64];
     expected.extend([0; 11]);
-    expected.extend([1, 1, 3, 0]);
+    expected.extend([1, 1, 3, 0, 9]);
+    expected.extend([0; 7]);
     assert_eq!((encoded.kind(), encoded.body()), (0x0101, expected.as_slice()));
 }
 
 /// A change of any layout changes the fingerprint: then raise the version, and only then this pair.
 #[test]
 fn version_and_fingerprint_change_together() {
-    assert_eq!((LAYOUT_VERSION, ABI_HASH), (2, 0xfc6e_fdd8_510c_1b60), "{ABI_HASH:#018x}");
+    assert_eq!((LAYOUT_VERSION, ABI_HASH), (3, 0xa0d0_431d_e92c_9c21), "{ABI_HASH:#018x}");
 }

@@ -115,7 +115,7 @@ impl Record {
             let adjacency = id + number as u32;
             let value = Adjacency { next_hop: id, local, remote: *remote, mtu: 1500, udp_checksum: false };
             all.push(Update::AdjacencyUpsert { id: adjacency, adjacency: value });
-            locators.push(Locator { adjacency, priority: 1, weight: 100, usable: true });
+            locators.push(Locator { adjacency, priority: 1, weight: 100, usable: true, keep: false });
         }
         let set = LocatorSet::new(&locators).expect("few locators");
         all.push(Update::SetUpsert { id, set });
