@@ -7,12 +7,22 @@
 //! - `score`: how fit it is;
 //! - `rank`: the priorities that follow for a whole list;
 //! - `answer`: the records and the block that tell them to somebody who asked a `question`.
+//!
+//! What agents report of themselves comes to their gateway first:
+//!
+//! - `body`: a report as it is written, judged;
+//! - `reported`: what is said of an agent and its locators, and how reports change it;
+//! - `store`: what every agent here said, for how long it holds, and what of it the mapping system is told when.
 
 mod answer;
+pub mod body;
 mod need;
+mod pace;
 mod question;
 mod rank;
+mod reported;
 mod score;
+mod store;
 
 pub use answer::{
     Answered, Known, MAX_FILTERED, MAX_MESSAGE, MAX_UNFILTERED, Manner, answer, answer_within, record_len,
@@ -20,7 +30,11 @@ pub use answer::{
 pub use need::{Met, is_usable, meets, passes};
 pub use question::Question;
 pub use rank::{Candidate, Ranked, Ranking, rank};
+pub use reported::Reported;
 pub use score::{PathTerm, Terms, score};
+pub use store::{
+    Bounds, Counter as StoreCounter, Entry as StoreEntry, Refusal as StoreRefusal, Store, Telling,
+};
 
 use sterna_wire::lisp::control::acx::Constraint;
 
