@@ -130,6 +130,7 @@ impl World {
             udp_source_fixed: None,
             smallest_underlay_mtu: self.remotes[0].mtu,
             outer_df: true,
+            eid_api_port: None,
         };
         let mut paths = Paths::bare(settings);
         for set in self.site().sets {

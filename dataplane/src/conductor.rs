@@ -2,6 +2,7 @@
 //! program informed, so that the workers never have to.
 
 use crate::apply::{Applier, SteeringChange};
+use crate::courier::carry;
 use crate::known::{Dump, Filled};
 use crate::state::{Uplink, Upward};
 use crate::usage::Usage;
@@ -127,6 +128,7 @@ impl<S: Steer> Conductor<S> {
         self.parts.applier.reclaim();
         self.confirm();
         let searching = self.send_events();
+        self.carry_packets();
         if let Some(session) = &self.session {
             session.beat(now);
             if session.closed() {
@@ -135,6 +137,18 @@ impl<S: Steer> Conductor<S> {
             }
         }
         more == Some(true) || searching
+    }
+
+    /// Carries what agents and the control plane say to each other.
+    fn carry_packets(&mut self) {
+        if !carry(self.session.as_ref(), &self.parts.shared)
+            && let Some(session) = self.session.take_if(|session| !session.closed())
+        {
+            warn!(
+                "the control plane closed the way of its packets; forwarding goes on, a resync is asked for"
+            );
+            session.dismiss(Farewell::ChannelFault);
+        }
     }
 
     /// Has hosts asked for, and gives up those that stay silent; true if any was.
@@ -338,13 +352,20 @@ impl<S: Steer> Conductor<S> {
         if let Some(session) = &self.session {
             fds.push(PollFd::from_borrowed_fd(session.as_fd(), PollFlags::IN));
             fds.push(PollFd::from_borrowed_fd(session.doorbell().as_fd(), PollFlags::IN));
+            if self.parts.shared.mail.down.has_room() {
+                fds.push(PollFd::from_borrowed_fd(session.packets.as_fd(), PollFlags::IN));
+            }
         }
         let ms = if more {
             0
         } else if !self.settling.is_empty() {
             // A worker is inside a burst, or the kernel put it aside: spinning would take its core away.
             SETTLE_MS
-        } else if !self.agents_due.is_empty() || !self.verdicts.is_empty() || self.dump.is_some() {
+        } else if !self.parts.shared.mail.down.has_room()
+            || !self.agents_due.is_empty()
+            || !self.verdicts.is_empty()
+            || self.dump.is_some()
+        {
             UNSENT_MS
         } else {
             self.until_due()

@@ -66,6 +66,14 @@ pub enum Basic {
     FramesTotal,
     /// Frames that no ring and no list accounts for (always 0).
     FramesLeaked,
+    /// Segments for the context API that the control plane did not take.
+    ContextLost,
+    /// Answers of the context API sent to agents.
+    ContextAnswers,
+    /// Answers of the context API that are none, or to nobody here.
+    ContextAnswersRefused,
+    /// Answers of the context API that could not be sent now.
+    ContextAnswersLost,
     /// Updates from the control plane that found a table full.
     UpdatesRefused,
     /// 1 where the driver runs the XDP program, 0 in generic mode.
@@ -118,6 +126,25 @@ const BASIC: &[(Basic, &str, Kind, &str)] = &[
     ),
     (Basic::FramesTotal, "frames_total", Kind::Gauge, "Frames in the port's frame memory."),
     (Basic::FramesLeaked, "frames_leaked", Kind::Gauge, "Frames that no ring and no list accounts for."),
+    (
+        Basic::ContextLost,
+        "context_lost",
+        Kind::Info,
+        "Segments for the context API that the control plane did not take.",
+    ),
+    (Basic::ContextAnswers, "context_answers", Kind::Info, "Answers of the context API sent to agents."),
+    (
+        Basic::ContextAnswersRefused,
+        "context_answers_refused",
+        Kind::Info,
+        "Answers of the context API that are not from a group's gateway address and port, or to no agent here.",
+    ),
+    (
+        Basic::ContextAnswersLost,
+        "context_answers_lost",
+        Kind::Info,
+        "Answers of the context API to an agent whose Ethernet address is not known, without a frame, or too big.",
+    ),
     (
         Basic::UpdatesRefused,
         "updates_refused",

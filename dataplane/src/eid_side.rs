@@ -182,7 +182,7 @@ impl Step<'_, '_> {
         }
         let packet = &frame[head.l3..head.l3 + usize::from(inner.len)];
         if gateway == Some(inner.destination) {
-            return self.at_gateway(head.group, inner, packet, frame);
+            return self.agent_at_gateway(head.group, inner, packet, frame);
         }
         let class = class_of(head.rules, inner, packet);
         let key = hold_key(head.group.iid.get(), inner.family, &inner.destination, Role::Destination);

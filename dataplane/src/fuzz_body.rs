@@ -126,6 +126,7 @@ fn settings(bits: u8) -> Settings {
         udp_source_fixed: (bits & 4 != 0).then_some(4341),
         smallest_underlay_mtu: 1500,
         outer_df: bits & 8 == 0,
+        eid_api_port: (bits & 16 != 0).then_some(2000),
     }
 }
 

@@ -88,6 +88,7 @@ pub const DEFAULT_SETTINGS: Settings = Settings {
     udp_source_fixed: None,
     smallest_underlay_mtu: 1500,
     outer_df: true,
+    eid_api_port: None,
 };
 
 /// A place where hosts are attached.

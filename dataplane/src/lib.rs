@@ -5,7 +5,8 @@
 //! tunnel. Both read the packet ([`inner`], [`decap`]), look its addresses up in [`tables`], find the way
 //! (`route`, [`locator`], [`flow`]) and write it into a fresh transmit frame (`emit`, [`encap`]). What cannot go
 //! on is told to its source (`refuse`), waits ([`hold`], [`release`]) or is counted under one of [`verdict`]'s
-//! reasons. `neighbor` answers ARP and ND on the eid side.
+//! reasons. `neighbor` answers ARP and ND on the eid side,
+//! `gateway_port` carries what agents say to the control plane.
 //!
 //! The tables are written by one thread, the [`conductor`], which drains the updates ring into [`apply`] and
 //! [`attached`]; workers enter them once per burst and never wait.
@@ -40,12 +41,14 @@ mod source_check;
 
 pub mod convicts;
 pub mod fragment;
+mod gateway_port;
 pub mod hold;
 pub mod icmp;
 pub mod limiter;
 pub mod mss;
 mod neighbor;
 pub mod neighbor_frames;
+pub mod parcels;
 pub mod release;
 pub mod state;
 
@@ -60,6 +63,7 @@ pub mod rows;
 pub mod usage;
 
 pub mod conductor;
+mod courier;
 mod fuzz_body;
 pub mod rig;
 pub mod start;

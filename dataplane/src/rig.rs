@@ -13,6 +13,7 @@ use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use sterna_shm::{Balance, Counters, CountersView, Event, ScopeName, Update, balance};
+use sterna_wire::Iid;
 use sterna_xsk::{MemoryOptions, Port, Wire, memory_port};
 
 pub use crate::fuzz_body::fuzz_step;
@@ -177,7 +178,7 @@ impl Rig {
                 self.applier.flush();
                 self.shared.tables_version.fetch_add(1, Ordering::Release);
             }
-            if !busy && !learned && self.shared.asks.is_empty() {
+            if !busy && !learned && self.shared.asks.is_empty() && self.shared.mail.down.is_empty() {
                 return events;
             }
         }
@@ -187,6 +188,17 @@ impl Rig {
     pub fn pass(&mut self, ns: u64) -> Vec<Event> {
         self.now_ns += ns;
         self.settle()
+    }
+
+    /// What agents said to the control plane since the last call, with their groups.
+    pub fn punted(&self) -> Vec<(u32, Vec<u8>)> {
+        let take = || self.shared.mail.up.take(|iid, packet| (iid.get(), packet.to_vec()));
+        std::iter::from_fn(take).collect()
+    }
+
+    /// Has a worker send what the control plane answers; false without room.
+    pub fn answer(&self, iid: Iid, packet: &[u8]) -> bool {
+        self.shared.mail.down.put(iid, packet)
     }
 
     /// A counter, summed over all ports.

@@ -3,6 +3,7 @@
 use crate::convicts::Convicts;
 use crate::counters::Tally;
 use crate::flow::FlowTable;
+use crate::gateway_port::Gate;
 use crate::hold::{HoldKey, HoldPool};
 use crate::layout::Attachment;
 use crate::limiter::PairLimiter;
@@ -136,9 +137,11 @@ pub struct WorkerState {
     pub convicts: Convicts,
     /// At most one event per second, moved agent and site that still sends here.
     pub strays: PairLimiter,
+    /// What agents may say to the control plane.
+    pub(crate) gate: Gate,
     /// Events for the conductor.
     pub uplink: Uplink,
-    /// Whether anything was put into `uplink` since the flag was cleared.
+    /// Whether anything was put into `uplink` or handed over since the flag was cleared.
     pub uplink_rung: bool,
     /// Monotonic time of the burst, ns.
     pub now_ns: u64,
@@ -180,6 +183,7 @@ impl WorkerState {
             moved: PairLimiter::new(16384),
             convicts: Convicts::new(),
             strays: PairLimiter::new(16384),
+            gate: Gate::new(),
             uplink,
             uplink_rung: false,
             now_ns: 0,

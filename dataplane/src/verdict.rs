@@ -47,6 +47,7 @@ reasons! {
         Arp = "arp": "ARP from an eid-side host, handled by the gateway's own neighbour table.",
         Ndisc = "ndisc": "IPv6 neighbour discovery from an eid-side host, handled by the gateway's own neighbour table.",
         GatewayEcho = "gateway_echo": "Echo request to the group's gateway address, answered.",
+        ContextApi = "context_api": "An agent's TCP segment to the context API at the group's gateway address, handed to the control plane.",
     }
 }
 
@@ -69,7 +70,10 @@ reasons! {
         NoLocator = "no_locator": "The mapping has no usable locator now.",
         ClassNoMatch = "class_no_match": "No locator of the mapping meets what the packet's context class needs.",
         TooBig = "too_big": "The packet is larger than the path carries and may not be fragmented; the source was told (rate-limited).",
-        GatewayNotServed = "gateway_not_served": "Addressed to the group's gateway address, and not an echo request.",
+        GatewayNotServed = "gateway_not_served": "Addressed to the group's gateway address, and neither an echo request nor for the context API.",
+        ContextTooLong = "context_too_long": "For the context API at the group's gateway address, and longer than 1500 bytes.",
+        ContextRate = "context_rate": "For the context API at the group's gateway address, above the rate that an agent, or all together, may send there.",
+        ContextBacklog = "context_backlog": "For the context API at the group's gateway address, while too many segments wait to be handed over.",
         HoldFull = "hold_full": "No room to hold a packet that waits for a mapping or a neighbour.",
         HoldExpired = "hold_expired": "A held packet's answer did not come in time.",
         AttachExpired = "attach_expired": "A host spoke in a range of dynamic EIDs and was not admitted in time: the control plane refused it, or did not answer.",

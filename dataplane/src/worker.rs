@@ -2,7 +2,9 @@
 
 use crate::checks::Ask;
 use crate::counters::{Basic, Tally, set_gauge};
+use crate::gateway_port::send_answers;
 use crate::neighbor::ask_host;
+use crate::parcels::Mail;
 use crate::release::release_held;
 use crate::state::{Egress, FRESH, WorkerState};
 use crate::step::{Verdicts, step_burst};
@@ -54,7 +56,9 @@ pub struct Shared {
     pub updates_refused: AtomicU64,
     /// Wakes the conductor.
     pub conductor: OwnedFd,
-    /// Hosts to ask for by ARP or neighbour discovery, and what wakes the worker that does it.
+    /// What agents and the control plane say to each other.
+    pub mail: Arc<Mail>,
+    /// Hosts to ask for by ARP or neighbour discovery, and what wakes the worker that does it and sends answers.
     pub asks: ArrayQueue<Ask>,
     /// See `asks`.
     pub asker: OwnedFd,
@@ -73,6 +77,7 @@ impl Shared {
             events_lost: AtomicU64::new(0),
             updates_refused: AtomicU64::new(0),
             conductor: bell()?,
+            mail: Arc::default(),
             asks: ArrayQueue::new(ASKS),
             asker: bell()?,
         })
@@ -85,8 +90,13 @@ impl Shared {
             any |= self.asks.push(ask).is_ok();
         }
         if any {
-            ring(&self.asker);
+            self.wake_asker();
         }
+    }
+
+    /// Wakes the worker that asks and answers.
+    pub fn wake_asker(&self) {
+        ring(&self.asker);
     }
 }
 
@@ -142,7 +152,8 @@ pub fn now_ns() -> u64 {
 impl Worker {
     /// A worker ready to run.
     pub fn new(parts: WorkerParts) -> Worker {
-        let WorkerParts { ports, blocks, tables, reader, state, idle, shared, is_first } = parts;
+        let WorkerParts { ports, blocks, tables, reader, mut state, idle, shared, is_first } = parts;
+        state.gate.lead_to(&shared.mail);
         Worker {
             ports,
             blocks,
@@ -191,7 +202,7 @@ impl Worker {
         for at in 0..self.ports.len() {
             busy |= self.serve(at);
         }
-        if self.is_first && !self.shared.asks.is_empty() {
+        if self.is_first && !(self.shared.asks.is_empty() && self.shared.mail.down.is_empty()) {
             self.ask();
             busy = true;
         }
@@ -277,7 +288,7 @@ impl Worker {
         self.ring_conductor();
     }
 
-    /// Sends the questions that the conductor wants sent.
+    /// Sends the questions and answers that the conductor wants sent.
     fn ask(&mut self) {
         let mut bell = [0; 8];
         // Not readable means not rung; the queue is looked at all the same.
@@ -289,6 +300,7 @@ impl Worker {
             let Some(ask) = self.shared.asks.pop() else { break };
             ask_host(&view, &mut self.state, &ask);
         }
+        send_answers(&view, &mut self.state, &self.shared.mail.down);
         drop(view);
         self.transmit();
     }
@@ -307,10 +319,15 @@ impl Worker {
 
     fn housekeeping(&mut self) {
         if self.is_first {
-            let lost = self.shared.events_lost.swap(0, Ordering::Relaxed);
-            self.state.tallies[0].add(Basic::EventsLost, i64::try_from(lost).unwrap_or(i64::MAX));
-            let refused = self.shared.updates_refused.swap(0, Ordering::Relaxed);
-            self.state.tallies[0].add(Basic::UpdatesRefused, i64::try_from(refused).unwrap_or(i64::MAX));
+            for (counter, since) in [
+                (Basic::EventsLost, &self.shared.events_lost),
+                (Basic::UpdatesRefused, &self.shared.updates_refused),
+                (Basic::ContextLost, &self.shared.mail.lost),
+                (Basic::ContextAnswersRefused, &self.shared.mail.noise),
+            ] {
+                let since = since.swap(0, Ordering::Relaxed);
+                self.state.tallies[0].add(counter, i64::try_from(since).unwrap_or(i64::MAX));
+            }
         }
         for (at, port) in self.ports.iter_mut().enumerate() {
             let (Some(port), Some(block)) = (port, self.blocks.get(at)) else { continue };

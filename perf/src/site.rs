@@ -98,6 +98,7 @@ fn fixed_updates(config: &Config, outer: Family) -> Result<Vec<Update>> {
         udp_source_fixed: config.dataplane.udp_source_port,
         smallest_underlay_mtu: 1600,
         outer_df: config.dataplane.outer_df,
+        eid_api_port: config.context.eid_api_port,
     };
     let iid = Iid::new(IID).ok_or_else(|| anyhow!("the instance-ID is out of range"))?;
     let group = Group {

@@ -444,5 +444,6 @@ fn settings(config: &Config, smallest_underlay_mtu: u16) -> Settings {
         udp_source_fixed: config.dataplane.udp_source_port,
         smallest_underlay_mtu,
         outer_df: config.dataplane.outer_df,
+        eid_api_port: config.context.eid_api_port,
     }
 }

@@ -38,6 +38,7 @@ pub fn settings() -> Settings {
         udp_source_fixed: None,
         smallest_underlay_mtu: 1500,
         outer_df: true,
+        eid_api_port: None,
     }
 }
 

@@ -7,7 +7,10 @@ use crate::shape;
 use crate::update::Update;
 
 /// Version of everything the planes share. Raise it with every change of [`ABI_HASH`].
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
+
+/// Bytes a whole packet may have that goes from one plane to the other: what an Ethernet link carries.
+pub const PACKET: usize = 1500;
 
 /// Fingerprint of all records, field by field, and of the memory around them.
 ///
@@ -25,6 +28,8 @@ pub const ABI_HASH: u64 = {
     let hash =
         shape::text(hash, "ring: own=words 0:producer 16:consumer 32:gate slots: number+1 kind+len body");
     let hash = shape::text(hash, "counters: own=text-bytes text blocks");
+    let hash = shape::text(hash, "packets: iid packet");
+    let hash = shape::number(hash, PACKET as u64);
     let hash = shape::field(hash, "update", Update::SHAPE);
     shape::field(hash, "event", Event::SHAPE)
 };

@@ -2,8 +2,8 @@
 //!
 //! The dataplane listens on a SOCK_SEQPACKET socket; the control plane connects and says HELLO with the layout
 //! versions it knows and the fingerprint of its records.
-//! The dataplane answers WELCOME with five descriptors (updates ring, events ring, counters, and the eventfds of the
-//! two rings) or REFUSED with one sentence. After that the socket is silent: it is open, or it is over.
+//! The dataplane answers WELCOME with six descriptors (updates ring, events ring, counters, the eventfds of the two
+//! rings, and a socket for whole packets) or REFUSED with one sentence. After that the socket is silent: it is open, or it is over.
 //! Both sides ask the kernel who the other is (SO_PEERCRED): the own user or root, nobody else.
 //! Planes in PID namespaces that cannot see each other are refused too, since the kernel then names no process.
 
@@ -22,6 +22,7 @@ use crate::counters_view::CountersView;
 use crate::doorbell::{eventfd, is_eventfd};
 use crate::link::{self, DESCRIPTORS};
 use crate::message::{Hello, MAX_PORTS, Message, MessageFault};
+use crate::packets::PacketLink;
 use crate::port::PortDesc;
 use crate::region::{Purpose, Region, RegionError, WORD_OWN};
 use crate::ring::ring_bytes;
@@ -90,7 +91,8 @@ pub enum HandshakeError {
     Message(#[from] MessageFault),
     /// The descriptors that came along are not those that should.
     #[error(
-        "the dataplane sent {found} descriptors, or other ones than two rings, counters and two eventfds"
+        "the dataplane sent {found} descriptors, or other ones than two rings, counters, two eventfds and a \
+         packet socket"
     )]
     Descriptors {
         /// How many came.
@@ -198,17 +200,19 @@ pub(crate) fn welcome(
     let updates = fresh_ring(Purpose::Updates, offer.ring_slots, incarnation)?;
     let events = fresh_ring(Purpose::Events, offer.ring_slots, incarnation)?;
     let counters = offer.counters.file()?;
+    let (packets, far_packets) = PacketLink::pair().map_err(system("make a socket pair for packets"))?;
     let descriptors: [BorrowedFd<'_>; DESCRIPTORS] = [
         updates.region.fd(),
         events.region.fd(),
         counters.as_fd(),
         updates.eventfd.as_fd(),
         events.eventfd.as_fd(),
+        far_packets.as_fd(),
     ];
     let message = Message::Welcome { incarnation, ports: offer.ports.to_vec() };
     let sent = link::send(socket.as_fd(), &message, &descriptors, SendFlags::DONTWAIT);
     sent.map_err(system("answer the control plane"))?;
-    Ok(DataplaneSession::new(Parts { socket, updates, events, peer_pid })?)
+    Ok(DataplaneSession::new(Parts { socket, updates, events, packets, peer_pid })?)
 }
 
 fn fresh_ring(purpose: Purpose, slots: usize, incarnation: u64) -> Result<RingParts, HandshakeError> {
@@ -256,12 +260,13 @@ fn take_welcome(socket: OwnedFd, peer_pid: u32) -> Result<ControlSession, Handsh
     };
     let found = descriptors.len();
     let descriptors: Result<[OwnedFd; DESCRIPTORS], _> = descriptors.try_into();
-    let [updates, events, counters, updates_eventfd, events_eventfd] =
+    let [updates, events, counters, updates_eventfd, events_eventfd, packets] =
         descriptors.map_err(|_| HandshakeError::Descriptors { found })?;
     let parts = Parts {
         socket,
         updates: received_ring(Purpose::Updates, updates, updates_eventfd, incarnation)?,
         events: received_ring(Purpose::Events, events, events_eventfd, incarnation)?,
+        packets: PacketLink::received(packets).ok_or(HandshakeError::Descriptors { found })?,
         peer_pid,
     };
     Ok(ControlSession::new(parts, CountersView::open(counters)?, ports, incarnation)?)

@@ -15,6 +15,7 @@
 //! - `sync`, `words`, `ring`, `doorbell`: one producer, one consumer, no locks
 //! - `region`: sealed shared memory; the only unsafe code (but for a marker on the cells that loom watches)
 //! - `counters`, `description`, `counters_view`, `balance`: counting and reading
+//! - `packets`: whole packets for the gateway itself, and its answers
 //! - `port`, `message`, `link`, `incarnation`, `handshake`, `listener`, `session`: coming together
 //! - `fuzz`: what the fuzz targets call
 //!
@@ -37,7 +38,7 @@ mod sync;
 mod update;
 mod words;
 
-pub use abi::{ABI_HASH, LAYOUT_VERSION};
+pub use abi::{ABI_HASH, LAYOUT_VERSION, PACKET};
 pub use classes::{CLASSES, ClassRow, ClassRows};
 pub use event::{AttachProof, Event, KnownAction, RefusedKind};
 pub use fuzz::{fuzz_records, fuzz_ring};
@@ -69,6 +70,8 @@ mod listener;
 #[cfg(not(loom))]
 mod message;
 #[cfg(not(loom))]
+mod packets;
+#[cfg(not(loom))]
 mod port;
 #[cfg(not(loom))]
 mod region;
@@ -86,6 +89,7 @@ pub use {
     link::End,
     listener::Listener,
     message::{Farewell, MessageFault},
+    packets::{Heard, PacketLink},
     port::{PortDesc, Side, UnknownWord},
     region::{RegionError, SharedWords},
     session::{ControlSession, DataplaneSession, PeerStatus, PlaneState},

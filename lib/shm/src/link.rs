@@ -14,7 +14,7 @@ use rustix::net::{
 use crate::message::{Farewell, MAX_MESSAGE, Message};
 
 /// Descriptors that go along with a welcome.
-pub(crate) const DESCRIPTORS: usize = 5;
+pub(crate) const DESCRIPTORS: usize = 6;
 
 /// How a session ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

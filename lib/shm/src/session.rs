@@ -7,6 +7,7 @@ use crate::doorbell::{Bell, Doorbell};
 use crate::event::Event;
 use crate::link::{End, Link};
 use crate::message::Farewell;
+use crate::packets::PacketLink;
 use crate::port::PortDesc;
 use crate::region::{Region, RegionError, SharedWords, WORD_CONTROL, WORD_DATAPLANE};
 use crate::ring::{Consumer, Producer};
@@ -80,6 +81,7 @@ pub(crate) struct Parts {
     pub(crate) socket: OwnedFd,
     pub(crate) updates: RingParts,
     pub(crate) events: RingParts,
+    pub(crate) packets: PacketLink,
     pub(crate) peer_pid: u32,
 }
 
@@ -91,6 +93,8 @@ pub struct DataplaneSession {
     pub updates: Consumer<Update>,
     /// What the packets showed.
     pub events: Producer<Event>,
+    /// What hosts send to the gateway itself, and its answers.
+    pub packets: PacketLink,
     link: Link,
     doorbell: Doorbell,
     bell: Bell,
@@ -101,8 +105,9 @@ pub struct DataplaneSession {
 
 impl DataplaneSession {
     pub(crate) fn new(parts: Parts) -> Result<DataplaneSession, RegionError> {
-        let Parts { socket, updates, events, peer_pid } = parts;
+        let Parts { socket, updates, events, packets, peer_pid } = parts;
         Ok(DataplaneSession {
+            packets,
             updates: Consumer::new(updates.ring.clone()).ok_or(NO_RING)?,
             events: Producer::new(events.ring.clone()).ok_or(NO_RING)?,
             link: Link::new(socket),
@@ -174,6 +179,8 @@ pub struct ControlSession {
     pub updates: Producer<Update>,
     /// What the packets showed.
     pub events: Consumer<Event>,
+    /// What hosts send to the gateway itself, and its answers; for whoever takes it.
+    pub packets: Option<PacketLink>,
     /// The dataplane's counters.
     pub counters: CountersView,
     /// Its ports; a position here is the port index of the records.
@@ -195,8 +202,9 @@ impl ControlSession {
         ports: Vec<PortDesc>,
         incarnation: u64,
     ) -> Result<ControlSession, RegionError> {
-        let Parts { socket, updates, events, peer_pid } = parts;
+        let Parts { socket, updates, events, packets, peer_pid } = parts;
         Ok(ControlSession {
+            packets: Some(packets),
             updates: Producer::new(updates.ring.clone()).ok_or(NO_RING)?,
             events: Consumer::new(events.ring.clone()).ok_or(NO_RING)?,
             counters,

@@ -299,6 +299,9 @@ pub struct Settings {
     pub smallest_underlay_mtu: u16,
     /// Set DF on IPv4 outer headers.
     pub outer_df: bool,
+    /// The TCP port at the groups' gateway addresses where agents speak with the control plane; without it nothing is
+    /// handed to it.
+    pub eid_api_port: Option<u16>,
 }
 
 layout_struct!(NextHop { port: u16, source: Mac, destination: Option<Mac> });
@@ -328,6 +331,7 @@ layout_struct!(Settings {
     udp_source_fixed: Option<u16>,
     smallest_underlay_mtu: u16,
     outer_df: bool,
+    eid_api_port: Option<u16>,
 });
 
 layout_records!(Update {
@@ -368,5 +372,5 @@ const _: () = {
     // Header, key and action of the most frequent update share one cache line.
     assert!(crate::record::SLOT_HEADER + Iid::SIZE + Prefix::SIZE + EidAction::SIZE <= 64);
     assert!(Group::SIZE == 40);
-    assert!(Settings::SIZE == 8);
+    assert!(Settings::SIZE == 11);
 };

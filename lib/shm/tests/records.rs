@@ -138,15 +138,24 @@ fn group() -> impl Strategy<Value = Group> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (any::<bool>(), any::<bool>(), any::<Option<u16>>(), any::<u16>(), any::<bool>()).prop_map(
-        |(mss_clamp, dscp_decap_pipe, udp_source_fixed, smallest_underlay_mtu, outer_df)| Settings {
-            mss_clamp,
-            dscp_decap_pipe,
-            udp_source_fixed,
-            smallest_underlay_mtu,
-            outer_df,
-        },
-    )
+    (any::<bool>(), any::<bool>(), any::<Option<u16>>(), any::<u16>(), any::<bool>(), any::<Option<u16>>())
+        .prop_map(
+            |(
+                mss_clamp,
+                dscp_decap_pipe,
+                udp_source_fixed,
+                smallest_underlay_mtu,
+                outer_df,
+                eid_api_port,
+            )| Settings {
+                mss_clamp,
+                dscp_decap_pipe,
+                udp_source_fixed,
+                smallest_underlay_mtu,
+                outer_df,
+                eid_api_port,
+            },
+        )
 }
 
 fn update() -> impl Strategy<Value = Update> {

@@ -137,22 +137,26 @@ fn a_forged_welcome_is_refused() {
     let (updates, events) = (ring(Purpose::Updates), ring(Purpose::Events));
     let counters = Counters::create(&[RX], &[]).unwrap().file().unwrap();
     let (pipe, _writer) = std::io::pipe().unwrap();
+    let (packets, _far) = PacketLink::pair().unwrap();
+    let p = packets.as_fd();
     let (u, e, c) = (updates.region.fd(), events.region.fd(), counters.as_fd());
     let (ue, ee) = (updates.eventfd.as_fd(), events.eventfd.as_fd());
     let welcome = |incarnation| Message::Welcome { incarnation, ports: Vec::new() };
 
-    assert!(forged_welcome(&welcome(7), &[u, e, c, ue, ee]).is_ok(), "the honest one");
+    assert!(forged_welcome(&welcome(7), &[u, e, c, ue, ee, p]).is_ok(), "the honest one");
     type Check = fn(&HandshakeError) -> bool;
     let is_descriptors: Check = |error| matches!(error, HandshakeError::Descriptors { .. });
     let is_region: Check = |error| matches!(error, HandshakeError::Region(_));
-    let cases: [(u64, &[BorrowedFd<'_>], Check); 7] = [
+    let cases: [(u64, &[BorrowedFd<'_>], Check); 9] = [
         (7, &[], is_descriptors),
-        (7, &[u, e, c, ue], is_descriptors),
-        (7, &[u, e, c, pipe.as_fd(), ee], is_descriptors),
-        (7, &[u, e, c, ue, c], is_descriptors),
-        (7, &[e, u, c, ue, ee], is_region),
-        (7, &[u, e, u, ue, ee], is_region),
-        (8, &[u, e, c, ue, ee], is_region),
+        (7, &[u, e, c, ue, ee], is_descriptors),
+        (7, &[u, e, c, pipe.as_fd(), ee, p], is_descriptors),
+        (7, &[u, e, c, ue, c, p], is_descriptors),
+        (7, &[u, e, c, ue, ee, c], is_descriptors),
+        (7, &[u, e, c, ue, ee, pipe.as_fd()], is_descriptors),
+        (7, &[e, u, c, ue, ee, p], is_region),
+        (7, &[u, e, u, ue, ee, p], is_region),
+        (8, &[u, e, c, ue, ee, p], is_region),
     ];
     for (number, (incarnation, descriptors, check)) in cases.into_iter().enumerate() {
         let found = forged_welcome(&welcome(incarnation), descriptors).err();
@@ -182,7 +186,9 @@ fn descriptors_are_closed_on_exec() {
     let dataplane = Dataplane::new();
     let offer = Offer { counters: &dataplane.counters, ring_slots: 8, ports: &[] };
     let (session, control) = session_pair(&offer).unwrap();
-    for fd in [session.as_fd(), session.doorbell().as_fd(), control.as_fd(), control.doorbell().as_fd()] {
+    let packets = control.packets.as_ref().unwrap().as_fd();
+    let rings = [session.as_fd(), session.doorbell().as_fd(), control.as_fd(), control.doorbell().as_fd()];
+    for fd in rings.into_iter().chain([packets, session.packets.as_fd()]) {
         let flags = rustix::io::fcntl_getfd(fd).unwrap();
         assert!(flags.contains(rustix::io::FdFlags::CLOEXEC), "descriptor {}", fd.as_raw_fd());
     }
