@@ -13,7 +13,7 @@ use sterna_config::Config;
 use sterna_controlplane::desired::EidKey;
 use sterna_controlplane::outbox::CONTROL_PORT;
 use sterna_controlplane::plane::{AttachRefusal, Attached, ControlPlane};
-use sterna_shm::{AttachProof, EidAction, Event, KnownAction, Update};
+use sterna_shm::{AttachProof, ClassRow, ClassRows, EidAction, Event, KnownAction, Update};
 use sterna_wire::lisp::control::auth::{Algorithm, Key};
 use sterna_wire::lisp::control::{
     self, EidRecord, LispAddress, LocatorRecord, MapNotify, MapRegister, MapReply, MapRequest, Message,
@@ -443,6 +443,63 @@ fn a_restart_of_the_control_plane_takes_over_what_forwards() {
     let requests = asks(second.requests(), "10.1.9.9/32");
     second.answer(&requests[0], "10.1.9.9/32", &["203.0.113.78"]);
     assert_eq!(second.remotes("10.1.9.9/32"), Some(vec![ip("203.0.113.78")]));
+}
+
+/// What each class uses outlives the process that chose it, also where an agent here is one of several.
+#[test]
+fn class_rows_survive_a_restart_of_the_control_plane() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = lisp_config(folder.path());
+    config.groups.iter_mut().for_each(|group| group.skills = vec![prefix("10.1.101.0/28")]);
+    let mut first = Bench::of(config, folder);
+    let group: Iid = iid(100);
+    let mac = Mac([2, 0, 0, 0, 0, 7]);
+    let locator = |set, remote: Option<&str>, priority| Event::KnownLocator {
+        set,
+        remote: remote.map(ip),
+        priority,
+        weight: 100,
+        keep: true,
+    };
+    let mut rows = ClassRows::default();
+    (rows.0[0], rows.0[1], rows.0[2]) =
+        (ClassRow::Set { set: 9 }, ClassRow::Set { set: 8 }, ClassRow::NoMatch);
+    first.connect(&[
+        locator(9, Some(THERE), 1),
+        locator(9, None, 2),
+        locator(8, Some(THERE), 1),
+        Event::KnownClasses { classes: 4, rows },
+        Event::KnownEid {
+            iid: group,
+            prefix: prefix("10.1.9.9/32"),
+            action: KnownAction::Remote { set: 8, classes: Some(4) },
+        },
+        Event::KnownEid {
+            iid: group,
+            prefix: prefix("10.1.101.7/32"),
+            action: KnownAction::Skill { port: 0, vlan: None, mac, set: Some(9), classes: Some(4) },
+        },
+    ]);
+    for record in first.plane.pump(usize::MAX) {
+        first.model.apply(&record);
+    }
+    let remote = first.model.meaning(&EidKey::host(group, ip("10.1.9.9")));
+    let Some(Meaning::Chosen(_, of_remote)) = remote else { panic!("{remote:?}") };
+    let skill = first.model.meaning(&EidKey::host(group, ip("10.1.101.7")));
+    let Some(Meaning::Skill(EidAction::LocalHost { .. }, Some(all), Some(of_skill))) = skill else {
+        panic!("{skill:?}")
+    };
+    assert_eq!(all.iter().filter(|leg| leg.hop.is_none()).count(), 1, "the agent that is here");
+    for classes in [&of_remote, &of_skill] {
+        let [Some(Some(none)), Some(Some(first)), Some(None), None, ..] = &classes[..] else {
+            panic!("{classes:?}")
+        };
+        assert!(none.iter().chain(first).all(|leg| leg.keep), "flows stay where they are");
+        assert_eq!(first[0].remote, ip(THERE));
+    }
+    // Nobody with the skill is here in the entry of the other: our own RLOC is no place to send to.
+    let legs = |classes: &[model::Choice]| classes[0].clone().unwrap().unwrap().len();
+    assert_eq!((legs(&of_remote), legs(&of_skill)), (1, 2));
 }
 
 #[test]

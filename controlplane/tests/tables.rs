@@ -153,7 +153,7 @@ fn wanted(what: u8) -> EidWanted {
         // As the ITR chooses: a row for classes 0 and 1, and our own RLOC where an agent of ours may be.
         5 | 6 => {
             let row = RowKey::Set(with_own(&[(at, 1), (more, 2)]));
-            let other = if what % 3 == 0 { RowKey::NoMatch } else { RowKey::Set(set(&[(more, 1)])) };
+            let other = if what.is_multiple_of(3) { RowKey::NoMatch } else { RowKey::Set(set(&[(more, 1)])) };
             let classes = ClassesKey::new([(0, row), (1, other)]);
             EidWanted::Chosen { set: with_own(&[(at, 1), (more, 1)]), classes }
         }

@@ -179,7 +179,7 @@ fn classes(numbers: Numbers, group: usize, bits: u8) -> Update {
     let mut rows = ClassRows::default();
     rows.0[0] = ClassRow::Set { set: numbers.set(group) };
     for (class, row) in rows.0.iter_mut().enumerate().skip(1) {
-        *row = match (bits >> class % 4 * 2) & 3 {
+        *row = match (bits >> (class % 4 * 2)) & 3 {
             0 | 1 => ClassRow::Set { set: numbers.set(group) },
             2 => ClassRow::NoMatch,
             _ => ClassRow::Unknown,

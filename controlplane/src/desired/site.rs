@@ -23,6 +23,8 @@ pub struct Site {
     pub eids: BTreeMap<EidKey, EidWanted>,
     /// Ranges in which agents may come and go, skills among them.
     pub dynamic: BTreeSet<EidKey>,
+    /// EIDs that an agent here may have together with agents at other sites.
+    pub skills: BTreeSet<EidKey>,
     /// What gives packets their class: the first that matches.
     pub policies: Vec<Policy>,
     /// All locator sets the EIDs name.
@@ -85,6 +87,7 @@ impl Site {
             let key = EidKey { iid: group.iid, prefix: served.prefix };
             self.eids.insert(key, EidWanted::Local { port, vlan: group.vlan, via: served.via });
         }
+        self.skills.extend(group.skills.iter().map(|&prefix| EidKey { iid: group.iid, prefix }));
         // Agents with a skill come and go like others.
         for &prefix in group.dynamic_eids.iter().chain(&group.skills) {
             self.dynamic.insert(EidKey { iid: group.iid, prefix });
@@ -94,6 +97,12 @@ impl Site {
     /// Whether agents may come and go at this address.
     pub fn is_dynamic(&self, iid: Iid, address: IpAddr) -> bool {
         let ranges = self.dynamic.range(EidKey::first_of(iid)..);
+        ranges.take_while(|key| key.iid == iid).any(|key| key.prefix.contains(address))
+    }
+
+    /// Whether agents at several sites may have this EID.
+    pub fn is_skill(&self, iid: Iid, address: IpAddr) -> bool {
+        let ranges = self.skills.range(EidKey::first_of(iid)..);
         ranges.take_while(|key| key.iid == iid).any(|key| key.prefix.contains(address))
     }
 

@@ -100,10 +100,19 @@ impl ControlPlane {
                 !configured && self.adopt_mapping(adoption, key, set, classes, now)
             }
             KnownAction::Skill { port, vlan, mac, set, classes } => {
-                let agent = EidWanted::Skill { port, vlan, mac, set: None, classes: None };
-                let is_ours = self.adopt_attached(key, agent, AgentPlace { port, vlan, mac }, now);
+                let place = AgentPlace { port, vlan, mac };
+                if !self.tables.site().is_skill(key.iid, key.prefix.addr()) {
+                    let agent = EidWanted::LocalHost { port, vlan, mac };
+                    return self.adopt_attached(key, agent, place, now);
+                }
                 if let Some(set) = set {
                     self.adopt_mapping(adoption, key, set, classes, now);
+                }
+                let agent = EidWanted::Skill { port, vlan, mac, set: None, classes: None };
+                let is_ours = self.adopt_attached(key, agent.clone(), place, now);
+                // The registrar took it over; what it is, the config says.
+                if is_ours {
+                    self.want(Source::Agent, key, Some(agent));
                 }
                 is_ours
             }
