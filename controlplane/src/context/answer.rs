@@ -137,7 +137,8 @@ pub fn answer(known: &[Known], manner: Manner<'_>) -> Answered {
             effective(known, manner)
         });
     }
-    if block.filtered || block.status.is_some() {
+    // Where nobody may use any of them, that is so for every question.
+    if block.filtered {
         block.hash = question.hash();
     }
     Answered { records, block: Some(block) }
@@ -148,7 +149,7 @@ pub fn answer(known: &[Known], manner: Manner<'_>) -> Answered {
 /// locators go. With ACX the whole message should have at most [`MAX_MESSAGE`] bytes.
 pub fn answer_within(known: &[Known], manner: Manner<'_>, room: usize) -> (Answered, usize) {
     let mut answered = answer(known, manner);
-    if !answered.fits(room) && answered.block.as_ref().is_some_and(|block| block.complete) {
+    if !answered.fits(room) && answered.block.as_ref().is_some_and(|block| !block.filtered) {
         answered = answer(known, Manner { filter: true, ..manner });
     }
     let cut = answered.cut(room);
@@ -193,7 +194,8 @@ fn filtered(known: &Known, question: &Question, manner: Manner<'_>, block: &mut 
     let mut ranked = known.ranked(question, manner.ranking);
     ranked.retain(|one| one.priority != NEVER);
     ranked.truncate(most);
-    block.filtered = true;
+    // What is told of them is all there is; without attributes it says nothing of them.
+    (block.filtered, block.complete) = (true, question.attributes);
     if ranked.is_empty() {
         block.status = Some(NO_MATCH);
     }
@@ -274,6 +276,7 @@ impl Answered {
         }
         if let Some(block) = self.block.as_mut().filter(|block| !block.fits()) {
             // One locator with more attributes than a block holds.
+            block.complete = false;
             block.entries.iter_mut().for_each(|entry| entry.attributes = Attributes::default());
             cut += 1;
         }

@@ -113,8 +113,8 @@ impl Server {
             let Some((_, first)) = holders.next() else { return false };
             let merged = |held: &Registration| held.has(flag::MERGE) && site(held) == site(first);
             let is_first = first.xtr == registration.xtr;
-            let kept = is_first || self.scopes.is_skill(iid, &prefix);
-            !kept && !(first.has(flag::MERGE) && merged(registration))
+            let merges = first.has(flag::MERGE) && merged(registration);
+            !(is_first || merges || self.scopes.is_skill(iid, &prefix))
         };
         for slot in self.slots(beside) {
             self.drop_registration(slot, now);

@@ -36,14 +36,19 @@ impl Server {
         let xtr = asked.request.xtr.filter(|xtr| xtr.xtr_id != [0; 16]);
         let xtr = xtr.ok_or(Refusal::SubscriptionAnonymous)?;
         let site = self.subscriber_site(asked, &xtr, iid).ok_or(Refusal::SubscriptionKeyless)?;
-        let hash = asked.question.as_ref().and_then(|question| self.hash_for(question, iid, prefix));
+        let ends = asked.request.itr_rlocs == [LispAddress::None];
+        let hash = asked.question.as_ref().and_then(|question| match ends {
+            // It may have been filtered when it began.
+            true => question.hash(),
+            false => self.hash_for(question, iid, prefix),
+        });
         let key = SubscriptionKey { xtr_id: xtr.xtr_id, iid, prefix: *prefix, hash };
         let known = self.subscriptions.find(&key);
         let seen = known.and_then(|place| self.subscriptions.get(place)).map(|known| known.seen);
         if seen.is_some_and(|seen| asked.request.nonce <= seen) {
             return Err(Refusal::SubscriptionStale);
         }
-        if asked.request.itr_rlocs == [LispAddress::None] {
+        if ends {
             return self.unsubscribe(asked, key, site, xtr, out);
         }
         let rlocs = self.rlocs_of(asked, site);

@@ -191,7 +191,7 @@ fn a_message_with_context_is_never_longer_than_1400_bytes() {
     let mut itr = Peer::of("site-a", "198.51.100.2");
     let (record, block) = itr.asks(&mut world, EID, &for_attributes());
     let block = block.unwrap();
-    assert_eq!((order(&record), block.filtered, block.complete), (list(&[(1, 1)]), true, false));
+    assert_eq!((order(&record), block.filtered, block.complete), (list(&[(1, 1)]), true, true));
     assert_eq!(block.entries[0].attributes, with_hardware(&names));
     assert_eq!(world.refusals(), [("answer_cut", 1)]);
 }

@@ -221,6 +221,23 @@ fn one_xtr_subscribes_to_several_lists_of_one_eid_and_each_has_its_own_sequence(
 }
 
 #[test]
+fn a_subscription_to_a_list_ends_by_its_question_alone() {
+    let mut stage = Stage::new();
+    let mut itr = stage.subscriber("198.51.100.11", Some(for_attributes()));
+    stage.subscribes(&mut itr, Some(for_hardware("gpu")));
+    let left = |stage: &Stage| stage.world.server.subscription_count();
+    assert_eq!(left(&stage), 2);
+    // Asked with a wish for attributes the list would not be filtered now; still it is that one that ends.
+    for (question, remaining) in [(for_hardware("npu"), 2), (for_hardware("gpu"), 1), (for_attributes(), 0)] {
+        let question = Acx { return_attributes: true, ..question };
+        let mut end = MapRequest { tail: question.bytes(), ..itr.subscription(EID) };
+        end.itr_rlocs = vec![LispAddress::None];
+        let sent = itr.ask(&mut stage.world, &end);
+        assert_eq!((itr.notifies(&sent).len(), left(&stage)), (1, remaining));
+    }
+}
+
+#[test]
 fn those_who_compute_have_one_subscription_whatever_they_ask() {
     let mut stage = Stage::new();
     let mut itr = stage.subscriber("198.51.100.11", Some(for_attributes()));
