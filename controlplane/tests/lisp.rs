@@ -365,17 +365,17 @@ fn detach_holds_and_wrong_orders_are_refused_with_a_sentence() {
     assert_eq!(bench.model.meaning(&key), Some(Meaning::Other(EidAction::Hold)));
 
     let now = bench.now;
-    let unknown = bench.plane.attach("nobody", None, now).unwrap_err();
+    let unknown = bench.plane.attach("nobody", None, None, now).unwrap_err();
     assert_eq!(unknown.to_string(), "there is no group nobody here (there are: research, trading)");
     let outside = bench.plane.attach("research", Some(ip("10.1.3.7")), now).unwrap_err();
     assert_eq!(
         outside.to_string(),
         "10.1.3.7 is not in the dynamic_eids of the group research (there are: 10.1.100.0/24)"
     );
-    let none = bench.plane.attach("trading", None, now).unwrap_err();
+    let none = bench.plane.attach("trading", None, None, now).unwrap_err();
     assert!(matches!(none, AttachRefusal::NoRange { .. }), "{none}");
     let mut without = ControlPlane::new(site::config());
-    assert_eq!(without.attach("research", None, now), Err(AttachRefusal::NoMappingSystem));
+    assert_eq!(without.attach("research", None, None, now), Err(AttachRefusal::NoMappingSystem));
 }
 
 #[test]

@@ -122,6 +122,8 @@ pub struct Order {
     iid: Option<u32>,
     /// The EID; a free one when none is given.
     eid: Option<IpAddr>,
+    /// What an instance of a skill is called.
+    name: Option<String>,
 }
 
 impl Order {
@@ -143,7 +145,8 @@ struct Done {
     forwarding: bool,
 }
 
-/// 200 with the EID; 404 for an unknown group, 422 for an EID that cannot be attached, 409 without a mapping system,
+/// 200 with the EID; 404 for an unknown group, 422 for an EID that cannot be attached, 409 without a mapping system or
+/// for a skill that has an instance of another name here,
 /// 504 when no free EID was found in time.
 pub async fn attach(State(shared): State<Shared>, Query(order): Query<Order>) -> Response {
     let group = match order.group() {
@@ -151,7 +154,7 @@ pub async fn attach(State(shared): State<Shared>, Query(order): Query<Order>) ->
         Err(sentence) => return failure(StatusCode::BAD_REQUEST, sentence),
     };
     let attached = {
-        let outcome = shared.plane().attach(&group, order.eid, Instant::now());
+        let outcome = shared.plane().attach(&group, order.eid, order.name, Instant::now());
         outcome.map(|attached| match attached {
             Attached::Now(eid) => Ok(eid),
             // Asked for before the flush, which would tell nobody.
@@ -195,7 +198,7 @@ fn refused(refusal: &AttachRefusal) -> Response {
         AttachRefusal::UnknownGroup { .. } | AttachRefusal::Refused(AttachError::NotAttached) => {
             StatusCode::NOT_FOUND
         }
-        AttachRefusal::NoMappingSystem => StatusCode::CONFLICT,
+        AttachRefusal::NoMappingSystem | AttachRefusal::SkillTaken { .. } => StatusCode::CONFLICT,
         AttachRefusal::Refused(AttachError::NoAnswer) => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };

@@ -24,6 +24,7 @@ pub struct Body {
     itr: BTreeMap<&'static str, u64>,
     etr: BTreeMap<&'static str, u64>,
     server: BTreeMap<&'static str, u64>,
+    context: BTreeMap<&'static str, u64>,
 }
 
 /// All counters now.
@@ -61,6 +62,7 @@ pub async fn get(State(shared): State<Shared>) -> Json<Body> {
             .flat_map(|etr| etr.counters().iter())
             .map(|(of, n)| (of.name(), n))
             .collect(),
+        context: plane.contexts().counters().iter().map(|(of, n)| (of.name(), n)).collect(),
         server: roles.server().into_iter().flat_map(|server| server.counters().all()).collect(),
     })
 }

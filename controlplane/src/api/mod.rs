@@ -4,6 +4,7 @@
 
 mod agents;
 mod apply;
+mod context;
 mod counters;
 mod drops;
 mod eids;
@@ -22,7 +23,7 @@ use std::path::Path;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use rustix::fs::Mode;
 use serde::Serialize;
@@ -41,6 +42,13 @@ pub fn router(shared: Shared) -> Router {
         .route("/v1/agents", get(agents::get))
         .route("/v1/agents/attach", post(agents::attach))
         .route("/v1/agents/detach", post(agents::detach))
+        .route("/v1/context", get(context::get))
+        .route("/v1/context/batch", post(context::batch::post).layer(context::batch::limit()))
+        .route(
+            "/v1/groups/{iid}/agents/{eid}/context",
+            put(context::put).patch(context::patch).delete(context::delete).layer(context::limit()),
+        )
+        .route("/v1/groups/{iid}/agents/{eid}/context/heartbeat", post(context::heartbeat))
         .route("/v1/mappings", get(mappings::get))
         .route("/v1/registrations", get(registrations::get))
         .route("/v1/subscriptions", get(subscriptions::get))

@@ -1,9 +1,10 @@
 //! What is said of an agent: of its host as a whole, and of single locators that it is reached by.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use sterna_wire::lisp::control::acx::{Attributes, Load};
+use sterna_wire::lisp::control::acx::{Acx, Attributes, Load, Scope, Scoped};
+use sterna_wire::{Iid, Prefix};
 
 use super::need::is_usable;
 
@@ -19,6 +20,25 @@ pub struct Reported {
 impl Reported {
     /// The most locators that something of their own is said of: what a mapping has.
     pub const MAX_LOCATORS: usize = 16;
+
+    /// The most bytes and values that it may take in a message: beside its record there is always room for them.
+    const MAX_BYTES: usize = 800;
+    const MAX_VALUES: usize = 96;
+
+    /// Whether a Map-Register can carry it.
+    pub fn is_short(&self) -> bool {
+        let host = |address: IpAddr| (Iid::DEFAULT, Prefix::host(address));
+        let (iid, eid) = host(Ipv6Addr::UNSPECIFIED.into());
+        let own = Scoped { ttl_s: Some(0), ..Scoped::new(Scope::Eid(iid, eid), self.own.clone()) };
+        let locators = self.locators.iter().map(|(rloc, said)| Scoped {
+            ttl_s: Some(0),
+            ..Scoped::new(Scope::EidLocator(iid, eid, *rloc), said.clone())
+        });
+        let entries: Vec<Scoped> = std::iter::once(own).chain(locators).collect();
+        let values = entries.iter().map(|entry| 2 + count(&entry.attributes)).sum::<usize>();
+        let block = Acx { entries, ..Acx::default() };
+        values <= Self::MAX_VALUES && block.bytes().len() <= Self::MAX_BYTES
+    }
 
     /// Nothing is said.
     pub fn is_empty(&self) -> bool {
@@ -56,6 +76,13 @@ impl Reported {
         let own = (self.own.clone(), told.own.clone());
         std::iter::once(own).chain(named.into_iter().map(|rloc| (self.of(rloc), told.of(rloc))))
     }
+}
+
+/// How many of the five values are there.
+fn count(said: &Attributes) -> usize {
+    let Attributes { latency, hardware, state, load, security } = said;
+    let all = [latency.is_some(), hardware.is_some(), state.is_some(), load.is_some(), security.is_some()];
+    all.into_iter().filter(|there| *there).count()
 }
 
 fn differ(now: &Attributes, told: &Attributes, threshold: u16) -> bool {

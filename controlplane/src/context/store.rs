@@ -271,10 +271,10 @@ impl Store {
     }
 
     /// When [`Store::take_tellings`] has something to do next.
-    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         let first = |queue: &Queue| queue.first().map(|(at, _)| *at);
         let tell = [first(&self.urgent), first(&self.calm)].into_iter().flatten().min();
-        let tell = tell.map(|at| at.max(self.tellings.next(now)));
+        let tell = tell.map(|at| self.tellings.next(at));
         [tell, first(&self.expiries)].into_iter().flatten().min()
     }
 

@@ -58,6 +58,8 @@ pub(super) struct Agent {
     pub place: Option<AgentPlace>,
     /// Attached by the API; else found by detection.
     pub ordered: bool,
+    /// What the API calls it, of a skill's instances.
+    pub name: Option<String>,
     /// Locators of the site that it came from.
     pub previous: Vec<IpAddr>,
     /// When the state began.
@@ -163,6 +165,7 @@ impl Agent {
             state,
             place: None,
             ordered: false,
+            name: None,
             previous: Vec::new(),
             since: now,
             evidence: now,

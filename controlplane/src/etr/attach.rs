@@ -35,6 +35,9 @@ pub enum AttachError {
     /// All EIDs of the group's dynamic ranges that were tried are taken.
     #[error("no free EID was found in the group's dynamic ranges")]
     NoFreeEid,
+    /// Another instance of the skill is here already: one per site.
+    #[error("the skill has an instance here already")]
+    SkillTaken,
     /// The mapping system does not say whether an EID is free.
     #[error("the mapping system does not answer")]
     NoAnswer,
@@ -50,14 +53,31 @@ impl Etr {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), AttachError> {
+        self.attach_as((iid, eid), None, now, out)
+    }
+
+    /// As [`Etr::attach`]. `name` is what the instance of a skill is called; when one of another name is here, it is
+    /// refused (`SkillTaken`).
+    pub fn attach_as(
+        &mut self,
+        (iid, eid): (Iid, IpAddr),
+        name: Option<String>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), AttachError> {
         judge_agent(&self.settings, iid, eid).map_err(AttachError::of)?;
         let eid = (iid, eid);
+        if let Some(taken) = self.skill_taken(&eid, name.as_deref()) {
+            self.counters.count(Counter::SkillTaken);
+            return Err(taken);
+        }
         let agent = match self.agents.take(&eid) {
             None if self.agents.len() >= self.settings.limits.agents => return Err(AttachError::Full),
             None => self.expect(eid, Agent::new(State::Expected, now), Vec::new(), now, out),
             Some(agent) => self.attach_known(eid, agent, now, out),
         };
-        self.put(eid, Agent { ordered: true, evidence: now, ..agent });
+        let name = name.or(agent.name.clone());
+        self.put(eid, Agent { ordered: true, evidence: now, name, ..agent });
         self.restraints.lift(&eid);
         self.registrar.want(entry_of(eid), false, true, now);
         self.send_registers(now, out);
@@ -71,7 +91,7 @@ impl Etr {
                 Some(place) => {
                     let agent = agent.enter(State::Attached, now);
                     let previous = agent.previous.clone();
-                    change(eid, AgentState::Admit { place, previous }, out);
+                    change(eid, self.admitted(eid, place, previous), out);
                     agent
                 }
                 None => self.expect(eid, agent, Vec::new(), now, out),
@@ -118,6 +138,12 @@ impl Etr {
     ) -> Result<(), AttachError> {
         let eid = (iid, eid);
         let agent = self.agents.take(&eid).ok_or(AttachError::NotAttached)?;
+        if self.is_skill(&eid) {
+            // Other instances take over: nothing need wait.
+            self.withdraw(eid, now, out);
+            self.send_registers(now, out);
+            return Ok(());
+        }
         match agent.state {
             State::Expected | State::Attached => {
                 self.answer_askers(eid, &agent, false, out);

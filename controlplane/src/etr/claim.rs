@@ -33,6 +33,9 @@ impl Etr {
             return;
         }
         let eid = (seen.iid, seen.eid);
+        if self.is_skill(&eid) {
+            return self.skill_seen(seen, now, out);
+        }
         let Some(mut agent) = self.agents.take(&eid) else {
             if self.may_claim(&eid, now) {
                 self.start_claim(eid, seen, None, now, out);
@@ -85,7 +88,7 @@ impl Etr {
         self.counters.count(Counter::AgentsAdopted);
         let mut agent = Agent::new(State::Attached, now);
         agent.place = Some(seen.place);
-        change(eid, AgentState::Admit { place: seen.place, previous: Vec::new() }, out);
+        change(eid, self.admitted(eid, seen.place, Vec::new()), out);
         self.registrar.resume(entry_of(eid), now);
         self.put(eid, agent);
         self.send_registers(now, out);

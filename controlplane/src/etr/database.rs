@@ -120,6 +120,10 @@ pub(super) fn judge_agent(settings: &EtrSettings, iid: Iid, eid: IpAddr) -> Resu
     if eid.is_multicast() || eid.is_loopback() || eid.is_unspecified() {
         return Err(Counter::AttachNotAHost);
     }
+    // A skill's prefix is a list of EIDs, so each of them may be one.
+    if settings.skills.iter().any(|(of, skill)| *of == iid && skill.contains(eid)) {
+        return if group.gateways.contains(&eid) { Err(Counter::AttachGateway) } else { Ok(()) };
+    }
     let Some(range) = group.dynamic.iter().find(|range| range.contains(eid)) else {
         return Err(Counter::AttachOutOfRange);
     };

@@ -38,6 +38,7 @@ impl Etr {
     /// An agent that was taken out of the table is nowhere.
     pub(super) fn withdraw(&mut self, eid: Eid, now: Instant, out: &mut Outbox) {
         self.registrar.withdraw(entry_of(eid), now);
+        self.contexts.forget(&entry_of(eid));
         change(eid, AgentState::Release, out);
     }
 
@@ -103,6 +104,7 @@ impl Etr {
         }
         self.answer_askers(eid, &agent, false, out);
         self.registrar.forget(&entry_of(eid));
+        self.contexts.forget(&entry_of(eid));
         change(eid, AgentState::Relay { locators: locators.clone() }, out);
         let until = now + self.settings.timers.relay;
         let agent = agent.enter(State::Away(Away { locators, until }), now);

@@ -7,7 +7,7 @@ use super::agents::{Agent, Check, Claim, Eid, Lost, State, Step};
 use super::counters::Counter;
 use super::presence::CHECKS;
 use super::{AgentSeen, Etr, change, entry_of};
-use crate::outbox::{AgentPlace, AgentState, Outbox};
+use crate::outbox::{AgentPlace, Outbox};
 
 /// Whether two places differ by their Ethernet addresses only. On another port or VLAN nobody can be a rival: a group
 /// has one, so the agent is where the configuration put its group.
@@ -20,6 +20,9 @@ impl Etr {
     /// agent which is attached, the dataplane names the attached one.
     pub fn agent_answered(&mut self, seen: AgentSeen, now: Instant, out: &mut Outbox) {
         let eid = (seen.iid, seen.eid);
+        if self.is_skill(&eid) {
+            return self.skill_answered(seen, now, out);
+        }
         let Some(agent) = self.agents.take(&eid) else { return };
         match agent.state.clone() {
             State::Claiming(mut claim) => {
@@ -50,7 +53,7 @@ impl Etr {
         if moved {
             agent = agent.enter(State::Attached, now);
             agent.place = Some(seen.place);
-            change(eid, AgentState::Admit { place: seen.place, previous: agent.previous.clone() }, out);
+            change(eid, self.admitted(eid, seen.place, agent.previous.clone()), out);
         }
         self.put(eid, agent);
     }

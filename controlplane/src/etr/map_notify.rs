@@ -30,7 +30,8 @@ impl Etr {
             self.counters.count(Counter::AckIgnored);
             return false;
         }
-        let asked = self.registrar.sent_to(notify.nonce);
+        let nonce = notify.nonce;
+        let asked = self.registrar.sent_to(nonce).or_else(|| self.contexts.sent_to(nonce));
         let from_server = self.settings.server(from.ip()).map(|server| server.address);
         let Some(server) = asked.or(from_server) else {
             self.counters.count(Counter::NotifyUnknown);
@@ -47,7 +48,10 @@ impl Etr {
             return true;
         }
         match asked {
-            Some(_) => self.registered_by(notify, now, out),
+            Some(_) => {
+                self.context_answered(notify, server, coverage == Coverage::Whole, now);
+                self.registered_by(notify, now, out);
+            }
             None => {
                 let notice = Notice { notify, server, from, key, numbered: xtr.is_some() };
                 self.told_by(&notice, now, out);
@@ -119,7 +123,7 @@ impl Etr {
             }
             State::Attached if !previous.is_empty() && previous != agent.previous => {
                 if let Some(place) = agent.place {
-                    change(eid, AgentState::Admit { place, previous: previous.clone() }, out);
+                    change(eid, self.admitted(eid, place, previous.clone()), out);
                 }
                 agent.previous = previous;
             }
@@ -152,7 +156,8 @@ impl Etr {
         if !prefix.is_host() || self.database.prefixes().contains(&(iid, prefix)) {
             return;
         }
-        if !holders.is_empty() {
+        // Others have it as well: that is what a skill is.
+        if !holders.is_empty() && !self.is_skill(&eid) {
             return self.taken(eid, holders, false, now, out);
         }
         let Some(agent) = self.agents.take(&eid) else { return };

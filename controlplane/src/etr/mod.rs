@@ -30,6 +30,7 @@ mod answer;
 mod assign;
 mod attach;
 mod claim;
+mod context;
 mod counters;
 mod database;
 mod depart;
@@ -45,7 +46,9 @@ mod replay;
 mod reply_to;
 mod retry;
 mod settings;
+mod skill;
 mod smr;
+mod tell;
 mod view;
 
 #[cfg(test)]
@@ -71,6 +74,7 @@ use crate::outbox::{AgentChange, AgentPlace, AgentState, Outbox};
 use crate::random::Random;
 use agents::{Agent, Agents, Eid};
 use assign::Assignments;
+use context::Contexts;
 use database::Database;
 use freeze::Restraints;
 use question::Questions;
@@ -113,6 +117,7 @@ pub struct Etr {
     database: Database,
     agents: Agents,
     registrar: Registrar,
+    contexts: Contexts,
     questions: Questions,
     assignments: Assignments,
     restraints: Restraints,
@@ -157,6 +162,7 @@ impl Etr {
             database: Database::new(&settings),
             agents: Agents::new(),
             registrar: Registrar::new(first_nonce),
+            contexts: Contexts::default(),
             questions: Questions::default(),
             assignments: Assignments::default(),
             restraints: Restraints::new(),
@@ -200,6 +206,8 @@ impl Etr {
     fn restart_registrations(&mut self, now: Instant) {
         let servers: Vec<_> = self.settings.map_servers.iter().map(|server| server.address).collect();
         self.replays.retain(&servers);
+        self.contexts.retain(&servers);
+        self.registrar.set_skills(self.settings.skills.clone());
         self.registrar.set_servers(servers, now);
         let old = std::mem::replace(&mut self.database, Database::new(&self.settings));
         for entry in old.prefixes().difference(self.database.prefixes()) {
@@ -256,6 +264,7 @@ impl Etr {
         [
             self.agents.next_deadline(),
             self.registrar.next_deadline(),
+            self.contexts.next_deadline(),
             self.assignments.next_deadline(),
             self.correspondents.next_deadline(),
         ]
@@ -287,13 +296,19 @@ impl Etr {
     fn send_registers(&mut self, now: Instant, out: &mut Outbox) {
         let locators = self.locators(None);
         let bytes = locators.iter().map(|locator| 6 + locator.address.encoded_len()).sum();
+        let rlocs: Vec<IpAddr> = locators.iter().filter_map(|locator| locator.address.rloc()).collect();
         let ride = self.settings.timers.register / 6;
-        while let Some(batch) = self.registrar.due(bytes, ride, now) {
-            self.send_register(&batch, &locators, out);
+        loop {
+            let Self { registrar, contexts, .. } = self;
+            let size = |entry: &Entry| contexts.size(entry, &rlocs);
+            let Some(batch) = registrar.due(bytes, size, ride, now) else { break };
+            self.send_register(&batch, &locators, now, out);
         }
+        self.send_deltas(now, out);
     }
 
-    fn send_register(&mut self, batch: &Batch, locators: &[LocatorRecord], out: &mut Outbox) {
+    fn send_register(&mut self, batch: &Batch, locators: &[LocatorRecord], now: Instant, out: &mut Outbox) {
+        let snapshot = self.snapshot(batch, locators, now);
         let Some(server) = self.settings.server(batch.server) else { return };
         let Some(key) = server.key() else {
             self.counters.count(Counter::RegistersUnsigned);
@@ -303,10 +318,12 @@ impl Etr {
             proxy_reply: server.proxy_reply,
             eid_notify: batch.detected,
             use_ttl: self.settings.use_ttl,
+            merge: batch.merge,
             want_notify: true,
             nonce: batch.nonce,
             records: batch.entries.iter().map(|entry| self.registered(entry, locators)).collect(),
             xtr: Some(self.identity),
+            tail: snapshot.map(|block| block.bytes()).unwrap_or_default(),
             ..MapRegister::default()
         };
         out.send(batch.server, register.signed(key));

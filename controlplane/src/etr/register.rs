@@ -13,18 +13,19 @@ use std::time::{Duration, Instant};
 use sterna_wire::lisp::control::LispAddress;
 use sterna_wire::{Iid, Prefix};
 
+use super::context::Size;
 use super::retry;
 use crate::random::Random;
-use track::Sent;
 pub(super) use track::{Batch, Progress, Track, Verdict};
+use track::{Kind, Sent};
 
 /// A prefix that we register, and its group.
 pub(super) type Entry = (Iid, Prefix);
 
 /// The most bytes of a message: it fits every path without being fragmented.
-const MESSAGE: usize = 1200;
+pub(super) const MESSAGE: usize = 1200;
 /// Message header, the longest authentication data, xTR-ID and site-ID.
-const OVERHEAD: usize = 16 + 32 + 24;
+pub(super) const OVERHEAD: usize = 16 + 32 + 24;
 /// An EID record without its EID and locators.
 const RECORD: usize = 10;
 /// Records that one message can count.
@@ -50,7 +51,9 @@ type Queue = BTreeSet<(Instant, Entry)>;
 pub(super) struct Registrar {
     servers: Vec<IpAddr>,
     tracks: BTreeMap<Entry, Track>,
-    queues: BTreeMap<(IpAddr, bool), Queue>,
+    queues: BTreeMap<(IpAddr, Kind), Queue>,
+    /// What is registered with the a bit.
+    skills: Vec<Entry>,
     sent: BTreeMap<u64, Sent>,
     nonce: u64,
     generation: u64,
@@ -64,6 +67,7 @@ impl Registrar {
             servers: Vec::new(),
             tracks: BTreeMap::new(),
             queues: BTreeMap::new(),
+            skills: Vec::new(),
             sent: BTreeMap::new(),
             nonce: first_nonce,
             generation: 0,
@@ -84,6 +88,33 @@ impl Registrar {
         self.tracks.iter()
     }
 
+    /// Entries in these prefixes stand beside those of other sites from now on.
+    pub(super) fn set_skills(&mut self, skills: Vec<Entry>) {
+        self.skills = skills;
+    }
+
+    /// The nonce of a message without records, which no other one has.
+    pub(super) fn take_nonce(&mut self) -> u64 {
+        self.nonce += 1;
+        self.nonce - 1
+    }
+
+    /// Refreshes an entry at one server at once, unless a message about it is due or under way anyway.
+    pub(super) fn sooner(&mut self, entry: &Entry, server: IpAddr, now: Instant) {
+        let Some(track) = self.tracks.get_mut(entry).filter(|track| !track.withdrawn) else { return };
+        let kind = track.kind();
+        let Some((_, progress)) = track.servers.iter_mut().find(|(known, _)| *known == server) else {
+            return;
+        };
+        if progress.due <= now {
+            return;
+        }
+        let queue = self.queues.entry((server, kind)).or_default();
+        queue.remove(&(progress.due, *entry));
+        progress.due = now;
+        queue.insert((now, *entry));
+    }
+
     /// Registers at these servers from now on. What is registered at a server that stays is not sent again.
     pub(super) fn set_servers(&mut self, servers: Vec<IpAddr>, now: Instant) {
         self.queues.retain(|(server, _), _| servers.contains(server));
@@ -93,7 +124,7 @@ impl Registrar {
             for server in &servers {
                 if track.servers.iter().all(|(known, _)| known != server) {
                     track.servers.push((*server, Progress::new(now)));
-                    self.queues.entry((*server, track.detected)).or_default().insert((now, *entry));
+                    self.queues.entry((*server, track.kind())).or_default().insert((now, *entry));
                 }
             }
         }
@@ -124,8 +155,9 @@ impl Registrar {
     /// Says no more about an entry: it belongs to another site.
     pub(super) fn forget(&mut self, entry: &Entry) {
         let Some(track) = self.tracks.remove(entry) else { return };
+        let kind = track.kind();
         for (server, progress) in track.servers {
-            self.dequeue(server, track.detected, *entry, progress.due);
+            self.dequeue(server, kind, *entry, progress.due);
         }
     }
 
@@ -152,19 +184,21 @@ impl Registrar {
 
     fn change(&mut self, entry: Entry, detected: bool, hurried: bool, withdrawn: bool, now: Instant) {
         let old = self.tracks.remove(&entry);
+        let merge = self.skills.iter().any(|(iid, skill)| *iid == entry.0 && skill.covers(&entry.1));
         let mut servers = Vec::with_capacity(self.servers.len());
         for (server, progress) in old.iter().flat_map(|track| &track.servers) {
-            self.dequeue(*server, old.as_ref().is_some_and(|track| track.detected), entry, progress.due);
+            self.dequeue(*server, old.as_ref().map(Track::kind).unwrap_or_default(), entry, progress.due);
         }
         for server in self.servers.clone() {
             let known = old.iter().flat_map(|track| &track.servers).find(|(known, _)| *known == server);
             let confirmed = known.and_then(|(_, progress)| progress.confirmed);
             servers.push((server, Progress { confirmed, ..Progress::new(now) }));
-            self.queues.entry((server, detected)).or_default().insert((now, entry));
+            self.queues.entry((server, (detected, merge))).or_default().insert((now, entry));
         }
         self.generation += 1;
         let track = Track {
             detected,
+            merge,
             withdrawn,
             servers,
             hurried,
@@ -178,24 +212,32 @@ impl Registrar {
         }
     }
 
-    fn dequeue(&mut self, server: IpAddr, detected: bool, entry: Entry, due: Instant) {
-        if let Some(queue) = self.queues.get_mut(&(server, detected)) {
+    fn dequeue(&mut self, server: IpAddr, kind: Kind, entry: Entry, due: Instant) {
+        if let Some(queue) = self.queues.get_mut(&(server, kind)) {
             queue.remove(&(due, entry));
         }
     }
 
-    /// The next message that is due, if any; each record has locators of `locators` bytes.
+    /// The next message that is due, if any; each record has locators of `locators` bytes, and `context` tells the
+    /// bytes and values that go with it behind the records.
     /// Confirmed entries whose refresh is due within `ride` go along.
-    pub(super) fn due(&mut self, locators: usize, ride: Duration, now: Instant) -> Option<Batch> {
+    pub(super) fn due(
+        &mut self,
+        locators: usize,
+        context: impl Fn(&Entry) -> Size,
+        ride: Duration,
+        now: Instant,
+    ) -> Option<Batch> {
         if self.window_full(now) {
             return None;
         }
-        let (&(server, detected), _) =
+        let (&(server, kind), _) =
             self.queues.iter().find(|(_, queue)| queue.first().is_some_and(|(due, _)| *due <= now))?;
-        let picked = self.pick(server, detected, locators, now, now + ride);
+        let (detected, merge) = kind;
+        let picked = self.pick((server, kind), locators, context, (now, now + ride));
         let nonce = self.nonce;
         self.nonce += 1;
-        let mut batch = Batch { server, nonce, detected, entries: Vec::new(), retries: 0 };
+        let mut batch = Batch { server, nonce, detected, merge, entries: Vec::new(), retries: 0 };
         let mut sent = Sent { server, at: now, entries: Vec::new() };
         for entry in picked {
             let Some((withdrawn, generation, retry)) = self.sending(server, entry, now) else { continue };
@@ -219,16 +261,16 @@ impl Registrar {
     /// Entries for one message: those due, then those due soon.
     fn pick(
         &self,
-        server: IpAddr,
-        detected: bool,
+        (server, kind): (IpAddr, Kind),
         locators: usize,
-        now: Instant,
-        until: Instant,
+        context: impl Fn(&Entry) -> Size,
+        (now, until): (Instant, Instant),
     ) -> Vec<Entry> {
         let mut room = MESSAGE - OVERHEAD;
+        let mut behind = Size::default();
         let mut picked = Vec::new();
         let mut riders = 0;
-        for (due, entry) in self.queues.get(&(server, detected)).into_iter().flatten() {
+        for (due, entry) in self.queues.get(&(server, kind)).into_iter().flatten() {
             if *due > until || riders > RIDERS || picked.len() == RECORDS {
                 break;
             }
@@ -240,10 +282,11 @@ impl Registrar {
             }
             let (iid, prefix) = entry;
             let bytes = RECORD + LispAddress::for_eid(*iid, prefix.addr()).encoded_len() + locators;
-            if bytes > room && !picked.is_empty() {
+            let more = behind.and(context(entry));
+            if (bytes > room || !more.fits(room.saturating_sub(bytes))) && !picked.is_empty() {
                 break;
             }
-            room = room.saturating_sub(bytes);
+            (room, behind) = (room.saturating_sub(bytes), more);
             picked.push(*entry);
         }
         picked
@@ -259,8 +302,9 @@ impl Registrar {
     /// Notes that the entry is sent now: whether it is withdrawn, its generation, whether it is a repetition.
     fn sending(&mut self, server: IpAddr, entry: Entry, now: Instant) -> Option<(bool, u64, bool)> {
         let track = self.tracks.get_mut(&entry)?;
+        let kind = track.kind();
         let (_, progress) = track.servers.iter_mut().find(|(known, _)| *known == server)?;
-        let queue = self.queues.entry((server, track.detected)).or_default();
+        let queue = self.queues.entry((server, kind)).or_default();
         queue.remove(&(progress.due, entry));
         let retry = progress.tries > 0;
         progress.tries = progress.tries.saturating_add(1);
@@ -332,6 +376,7 @@ impl Registrar {
             self.drop_server(server, entry);
             return false;
         }
+        let kind = track.kind();
         // The server may not know yet that we know of an older move. The next try asks it again.
         if verdict == Verdict::Refused && track.is_newer(now) {
             return false;
@@ -339,7 +384,7 @@ impl Registrar {
         let Some((_, progress)) = track.servers.iter_mut().find(|(known, _)| *known == server) else {
             return false;
         };
-        let queue = self.queues.entry((server, track.detected)).or_default();
+        let queue = self.queues.entry((server, kind)).or_default();
         queue.remove(&(progress.due, entry));
         progress.tries = 0;
         progress.due = next;
@@ -357,11 +402,11 @@ impl Registrar {
     fn drop_server(&mut self, server: IpAddr, entry: Entry) {
         let Some(track) = self.tracks.get_mut(&entry) else { return };
         let Some(at) = track.servers.iter().position(|(known, _)| *known == server) else { return };
-        let (detected, (_, progress)) = (track.detected, track.servers.remove(at));
+        let (kind, (_, progress)) = (track.kind(), track.servers.remove(at));
         if track.servers.is_empty() {
             self.tracks.remove(&entry);
         }
-        self.dequeue(server, detected, entry, progress.due);
+        self.dequeue(server, kind, entry, progress.due);
     }
 
     /// When the next message is due.

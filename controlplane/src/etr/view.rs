@@ -23,6 +23,8 @@ pub struct AgentView {
     pub place: Option<AgentPlace>,
     /// Attached by the API; else found by detection.
     pub ordered: bool,
+    /// What the API calls it, of a skill's instances.
+    pub name: Option<String>,
     /// When the state began.
     pub since: Instant,
     /// When it was seen or answered last.
@@ -119,6 +121,7 @@ impl AgentView {
             phase: agent.phase(),
             place: claimed.or(agent.place),
             ordered: agent.ordered,
+            name: agent.name.clone(),
             since: agent.since,
             evidence: agent.evidence,
             previous: agent.previous.clone(),

@@ -15,6 +15,7 @@ use std::time::Instant;
 use sterna_config::{Config, Role};
 use sterna_wire::{Iid, Prefix};
 
+use crate::context::Telling;
 use crate::etr::{AgentSeen, AssignId, AttachError, Etr};
 use crate::identity::Identity;
 use crate::itr::{self, Itr};
@@ -228,12 +229,21 @@ impl Roles {
     /// Attaches an agent with this EID; none when nobody here registers agents.
     pub fn attach(
         &mut self,
-        iid: Iid,
-        eid: IpAddr,
+        agent: (Iid, IpAddr),
+        name: Option<String>,
         now: Instant,
         out: &mut Outbox,
     ) -> Option<Result<(), AttachError>> {
-        self.etr.as_mut().map(|etr| etr.attach(iid, eid, now, out))
+        self.etr.as_mut().map(|etr| etr.attach_as(agent, name, now, out))
+    }
+
+    /// What is said of agents here has changed.
+    pub fn tell_contexts(&mut self, tellings: Vec<Telling>, now: Instant, out: &mut Outbox) {
+        let Some(etr) = self.etr.as_mut().filter(|_| !tellings.is_empty()) else { return };
+        for telling in tellings {
+            etr.tell_context(telling, now);
+        }
+        etr.send_contexts(now, out);
     }
 
     /// Finds a free EID for an agent and attaches it.

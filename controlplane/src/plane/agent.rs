@@ -52,6 +52,16 @@ pub enum AttachRefusal {
         /// The group.
         group: String,
     },
+    /// Another instance of the skill is here.
+    #[error("the skill {eid} has an instance here already: {name}, {at}; detach it first")]
+    SkillTaken {
+        /// The skill.
+        eid: IpAddr,
+        /// What that instance was attached as.
+        name: String,
+        /// Where it is.
+        at: String,
+    },
     /// The registrar refused.
     #[error("{0}")]
     Refused(#[from] AttachError),
@@ -68,18 +78,37 @@ impl ControlPlane {
         &mut self,
         group: &str,
         eid: Option<IpAddr>,
+        name: Option<String>,
         now: Instant,
     ) -> Result<Attached, AttachRefusal> {
         let iid = self.group_for_agents(group, eid)?;
         let mut out = Outbox::default();
         let outcome = match eid {
-            Some(eid) => {
-                self.roles.attach(iid, eid, now, &mut out).map(|done| done.map(|()| Attached::Now(eid)))
-            }
+            Some(eid) => self
+                .roles
+                .attach((iid, eid), name, now, &mut out)
+                .map(|done| done.map(|()| Attached::Now(eid))),
             None => self.roles.assign(iid, now, &mut out).map(|id| id.map(Attached::Looking)),
         };
         self.settle(out, now);
-        Ok(outcome.ok_or(AttachRefusal::NoMappingSystem)??)
+        match (outcome.ok_or(AttachRefusal::NoMappingSystem)?, eid) {
+            (Err(AttachError::SkillTaken), Some(eid)) => Err(self.skill_taken(iid, eid)),
+            (outcome, _) => Ok(outcome?),
+        }
+    }
+
+    /// Where the instance of a skill is that is here already.
+    fn skill_taken(&self, iid: Iid, eid: IpAddr) -> AttachRefusal {
+        let agent = self.roles.etr().and_then(|etr| etr.agent(iid, eid));
+        let place = agent.as_ref().and_then(|agent| agent.place);
+        let at = place.map_or_else(
+            || "not seen yet".to_owned(),
+            |place| {
+                format!("{} on {}", place.mac, self.ports.name(place.port).unwrap_or("a port that is gone"))
+            },
+        );
+        let name = agent.and_then(|agent| agent.name).unwrap_or_default();
+        AttachRefusal::SkillTaken { eid, name, at }
     }
 
     /// An agent is about to leave: packets for it wait, then follow it.
@@ -114,6 +143,7 @@ impl ControlPlane {
         let (ranges, group_name) = (&group.dynamic_eids, group.name.clone());
         match eid {
             None if ranges.is_empty() => Err(AttachRefusal::NoRange { group: group_name }),
+            Some(eid) if group.skills.iter().any(|skill| skill.contains(eid)) => Ok(group.iid),
             Some(eid) if !ranges.iter().any(|range| range.contains(eid)) => {
                 let ranges = ranges.iter().map(ToString::to_string).collect();
                 Err(AttachRefusal::NotDynamic { eid, group: group_name, ranges })

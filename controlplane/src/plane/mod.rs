@@ -6,6 +6,7 @@
 
 mod adoption;
 mod agent;
+mod context;
 mod miss;
 mod relays;
 mod roles;
@@ -22,6 +23,7 @@ use sterna_shm::{Event, RefusedKind, Update};
 use tracing::{info, warn};
 
 use crate::agents::{Agents, Attachment};
+use crate::context::Store;
 use crate::desired::{EidKey, EidWanted, Path, Ports, Site, Source, Tables, View};
 use crate::identity::Identity;
 use crate::lisp::Roles;
@@ -32,6 +34,7 @@ use crate::underlay::{Facts, Questions};
 
 use adoption::Adoption;
 pub use agent::{Assigned, AttachRefusal, Attached};
+pub use context::{ReportRefusal, Reporter};
 pub use miss::Misses;
 use relays::Relays;
 pub use views::negative_word;
@@ -55,6 +58,7 @@ pub struct ControlPlane {
     relays: Relays,
     adoption: Option<Adoption>,
     misses: Misses,
+    contexts: Store,
     outgoing: VecDeque<Datagram>,
     saves: Vec<Save>,
     assigned: Vec<Assigned>,
@@ -79,6 +83,7 @@ impl ControlPlane {
         let tables = Tables::new(Site::new(&config, &ports), view);
         let agents = Agents::new(config.dataplane.max_eids);
         let roles = Roles::new(identity);
+        let contexts = Store::new(context::bounds(&config.context));
         let mut plane = Self {
             config,
             facts,
@@ -90,6 +95,7 @@ impl ControlPlane {
             relays: Relays::default(),
             adoption: None,
             misses: Misses::default(),
+            contexts,
             outgoing: VecDeque::new(),
             saves: Vec::new(),
             assigned: Vec::new(),
@@ -131,6 +137,7 @@ impl ControlPlane {
             return Err(changes.into_iter().filter(|change| change.effect == Effect::Restart).collect());
         }
         self.ports = self.ports.under(&config);
+        self.contexts.configure(context::bounds(&config.context));
         self.config = config;
         self.publish_all();
         self.configure_roles(now);
@@ -208,6 +215,7 @@ impl ControlPlane {
         let mut out = Outbox::default();
         self.roles.tick(now, &mut out);
         self.settle(out, now);
+        self.tell_contexts(now);
     }
 
     /// When [`ControlPlane::tick`] has something to do next.
@@ -215,7 +223,7 @@ impl ControlPlane {
         let adoption = self.adoption.as_ref().map(|adoption| adoption.deadline);
         let all =
             [self.negatives.next_expiry(), self.relays.next_expiry(), adoption, self.roles.next_deadline()];
-        all.into_iter().flatten().min()
+        all.into_iter().chain([self.contexts.next_deadline()]).flatten().min()
     }
 
     /// The next records for the updates ring, at most `room`; see [`Publisher::pump`](crate::publish::Publisher::pump).

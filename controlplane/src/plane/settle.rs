@@ -99,6 +99,9 @@ impl ControlPlane {
     fn agent_changed(&mut self, change: AgentChange, now: Instant) {
         let AgentChange { iid, eid, state } = change;
         let key = EidKey::host(iid, eid);
+        if matches!(state, AgentState::Relay { .. } | AgentState::Release) {
+            self.contexts.forget(iid, eid);
+        }
         let wanted = match state {
             AgentState::Check => return self.tables.check(iid, eid),
             AgentState::Admit { place, previous } => {

@@ -31,6 +31,7 @@ counters! {
     ReportsRate "reports_rate" "Reports above report_rate, not looked at."
     ReportsFull "reports_full" "Reports of agents beyond max_agents."
     ReportsMalformed "reports_malformed" "Reports with an unknown field or a value out of range."
+    ReportsLong "reports_long" "Reports of more than a Map-Register carries for one EID."
     ReportsUnknown "reports_unknown" "Reports of agents that are not here."
     ReportsForeign "reports_foreign" "Reports of an agent about another one."
     Heartbeats "heartbeats" "Reports renewed without a change."

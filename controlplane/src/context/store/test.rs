@@ -57,7 +57,7 @@ fn changes_wait_for_their_interval_and_what_fails_does_not() {
     assert_eq!(store.take_tellings(now).len(), 1);
     store.report(agent(1), says(AgentState::Busy, 0), None, now + 10 * MS).unwrap();
     assert!(store.take_tellings(now + 10 * MS).is_empty());
-    assert_eq!(store.next_deadline(now + 10 * MS), Some(now + Duration::from_secs(1)));
+    assert_eq!(store.next_deadline(), Some(now + Duration::from_secs(1)));
     store.report(agent(1), says(AgentState::Failed, 0), None, now + 20 * MS).unwrap();
     assert_eq!(states(&store.take_tellings(now + 20 * MS)), [Some(AgentState::Failed)]);
     // It recovers a moment later; that waits, and another failure is as it was told.
@@ -79,7 +79,7 @@ fn what_failed_is_told_before_what_waits() {
     assert_eq!(store.take_tellings(now).len(), 1);
     assert!(store.take_tellings(now).is_empty() && count(&store, Counter::RateLimited) == 1);
     store.report(agent(4), says(AgentState::Failed, 0), None, now).unwrap();
-    let next = store.next_deadline(now).unwrap();
+    let next = store.next_deadline().unwrap();
     assert!(next > now && next <= now + 101 * MS, "{:?}", next - now);
     let told = store.take_tellings(next);
     assert_eq!((told.len(), told[0].eid), (1, agent(4).1));
@@ -95,7 +95,7 @@ fn what_is_not_renewed_becomes_unknown_and_a_heartbeat_brings_it_back() {
     store.renew(agent(1).0, agent(1).1, now + Duration::from_secs(9)).unwrap();
     let over = now + Duration::from_secs(19);
     assert!(store.take_tellings(over - MS).is_empty());
-    assert_eq!(store.next_deadline(over - MS), Some(over));
+    assert_eq!(store.next_deadline(), Some(over));
     let told = store.take_tellings(over);
     assert_eq!((told.len(), &told[0].reported), (1, &said.without_dynamic()));
     store.renew(agent(1).0, agent(1).1, over + Duration::from_secs(2)).unwrap();
@@ -113,11 +113,11 @@ fn nothing_more_is_told_once_and_then_forgotten() {
     assert_eq!(store.take_tellings(later)[0].reported, Reported::default());
     assert_eq!(store.iter().count(), 0);
     let after = later + bounds().min_interval;
-    assert_eq!((store.next_deadline(later), store.take_tellings(after)), (Some(after), vec![]));
-    assert_eq!(store.next_deadline(later), None);
+    assert_eq!((store.next_deadline(), store.take_tellings(after)), (Some(after), vec![]));
+    assert_eq!(store.next_deadline(), None);
     store.report(agent(1), says(AgentState::Active, 0), None, later).unwrap();
     store.forget(agent(1).0, agent(1).1);
-    assert_eq!((store.iter().count(), store.next_deadline(later)), (0, None));
+    assert_eq!((store.iter().count(), store.next_deadline()), (0, None));
 }
 
 #[test]
@@ -206,7 +206,7 @@ proptest! {
         for (wait, step) in steps {
             let until = now + wait as u32 * MS;
             // The owner of the store comes back whenever it asked for it.
-            while let Some(due) = store.next_deadline(now).filter(|due| *due <= until) {
+            while let Some(due) = store.next_deadline().filter(|due| *due <= until) {
                 now = due.max(now + Duration::from_nanos(1));
                 heard.take(&mut store, now);
             }
@@ -224,7 +224,7 @@ proptest! {
             }
         }
         let mut turns = 0;
-        while let Some(due) = store.next_deadline(now) {
+        while let Some(due) = store.next_deadline() {
             now = due.max(now + Duration::from_nanos(1));
             heard.take(&mut store, now);
             turns += 1;

@@ -1,3 +1,4 @@
+use crate::outbox::AgentState;
 use std::time::Duration;
 
 use sterna_wire::Mac;

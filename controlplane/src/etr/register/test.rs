@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use super::*;
+use crate::etr::context::Size;
 
 const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 10));
 const TWO: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 11));
@@ -20,7 +21,7 @@ fn registrar(servers: &[IpAddr], now: Instant) -> Registrar {
 }
 
 fn all_due(registrar: &mut Registrar, now: Instant) -> Vec<Batch> {
-    std::iter::from_fn(|| registrar.due(LOCATORS, RIDE, now)).collect()
+    std::iter::from_fn(|| registrar.due(LOCATORS, |_| Size::default(), RIDE, now)).collect()
 }
 
 fn answer(registrar: &mut Registrar, nonce: u64, listed: bool, now: Instant) -> Vec<(Entry, Verdict)> {
@@ -238,7 +239,10 @@ fn without_servers_nothing_is_due() {
     let mut registrar = registrar(&[], now);
     registrar.want(host(1), true, true, now);
     registrar.want_all(now);
-    assert!(registrar.next_deadline().is_none() && registrar.due(LOCATORS, RIDE, now).is_none());
+    assert!(
+        registrar.next_deadline().is_none()
+            && registrar.due(LOCATORS, |_| Size::default(), RIDE, now).is_none()
+    );
     registrar.withdraw(host(1), now);
     assert!(registrar.track(&host(1)).is_none());
 }

@@ -18,11 +18,16 @@ pub(in crate::etr) struct Progress {
     pub(in crate::etr) refused: bool,
 }
 
+/// E bit and a bit: a message has one of each.
+pub(super) type Kind = (bool, bool);
+
 /// One entry.
 #[derive(Debug)]
 pub(in crate::etr) struct Track {
     /// It was found by detection (E bit); else it is configured or attached by the API.
     pub(in crate::etr) detected: bool,
+    /// It stands beside those of other sites (a bit).
+    pub(in crate::etr) merge: bool,
     /// It is being withdrawn.
     pub(in crate::etr) withdrawn: bool,
     /// How it stands at each Map-Server.
@@ -53,6 +58,7 @@ pub(in crate::etr) struct Batch {
     pub(in crate::etr) server: IpAddr,
     pub(in crate::etr) nonce: u64,
     pub(in crate::etr) detected: bool,
+    pub(in crate::etr) merge: bool,
     /// The entries, and whether each is withdrawn.
     pub(in crate::etr) entries: Vec<(Entry, bool)>,
     /// How many of them are repeated because no answer came.
@@ -69,6 +75,11 @@ pub(in crate::etr) enum Verdict {
 }
 
 impl Track {
+    /// What it may share a message with.
+    pub(super) fn kind(&self) -> Kind {
+        (self.detected, self.merge)
+    }
+
     /// Whether what a server says of another holder may be older than this registration.
     pub(super) fn is_newer(&self, now: Instant) -> bool {
         self.unconfirmed && !self.withdrawn && self.newer_until.is_some_and(|until| now < until)
