@@ -6,6 +6,7 @@
 //! - `need`: whether a locator meets a constraint;
 //! - `score`: how fit it is;
 //! - `rank`: the priorities that follow for a whole list;
+//! - `explain`: the same with its reasons, for people;
 //! - `answer`: the records and the block that tell them to somebody who asked a `question`.
 //!
 //! What agents report of themselves comes to their gateway first:
@@ -16,6 +17,7 @@
 
 mod answer;
 pub mod body;
+mod explain;
 mod need;
 mod pace;
 mod question;
@@ -27,6 +29,7 @@ mod store;
 pub use answer::{
     Answered, Known, MAX_FILTERED, MAX_MESSAGE, MAX_UNFILTERED, Manner, answer, answer_within, record_len,
 };
+pub use explain::{Excluded, Explained, explain};
 pub use need::{Met, is_usable, meets, passes};
 pub use question::Question;
 pub use rank::{Candidate, Ranked, Ranking, rank};
@@ -65,3 +68,6 @@ impl Class {
         self.constraints.iter().any(|constraint| constraint.hard)
     }
 }
+
+#[cfg(test)]
+mod test;

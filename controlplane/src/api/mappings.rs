@@ -1,5 +1,6 @@
 //! `GET /v1/mappings`: what the mapping system said of whom, and how sure that is.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use crate::itr::{EntryState, EntryView};
+use crate::outbox::Choice;
 use crate::plane::ControlPlane;
 use crate::shared::Shared;
 
@@ -23,6 +25,9 @@ pub struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     locators: Vec<Locator>,
+    /// What each context class uses, by its number; nothing where context plays no part.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    classes: BTreeMap<u8, Class>,
     /// A Map-Server tells us of changes.
     subscribed: bool,
     age_s: u64,
@@ -37,6 +42,24 @@ struct Locator {
     priority: u8,
     weight: u8,
     usable: bool,
+}
+
+/// What a context class uses.
+#[derive(Debug, Serialize)]
+struct Class {
+    /// No locator will do: its packets are dropped.
+    no_match: bool,
+    locators: Vec<Chosen>,
+}
+
+#[derive(Debug, Serialize)]
+struct Chosen {
+    address: IpAddr,
+    /// What follows from its fitness.
+    priority: u8,
+    weight: u8,
+    /// Flows that use it stay with it.
+    keep: bool,
 }
 
 /// The map-cache by group and prefix; empty without a mapping system.
@@ -68,11 +91,23 @@ fn row(plane: &ControlPlane, entry: &EntryView, now: Instant) -> Row {
         },
         reason: reason(entry),
         locators: locators.collect(),
+        classes: entry.classes.iter().map(|(id, choice)| (*id, class(choice))).collect(),
         subscribed: entry.subscribed,
         age_s: entry.age(now).as_secs(),
         ttl_s: entry.ttl_left(now).as_secs(),
         idle_s: now.saturating_duration_since(entry.used).as_secs(),
     }
+}
+
+fn class(choice: &Choice) -> Class {
+    let Choice::Locators(chosen) = choice else { return Class { no_match: true, locators: Vec::new() } };
+    let each = chosen.iter().map(|chosen| Chosen {
+        address: chosen.locator.address,
+        priority: chosen.locator.priority,
+        weight: chosen.locator.weight,
+        keep: chosen.keep,
+    });
+    Class { no_match: false, locators: each.collect() }
 }
 
 fn reason(entry: &EntryView) -> Option<&'static str> {

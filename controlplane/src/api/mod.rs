@@ -12,6 +12,7 @@ mod lisp;
 mod locators;
 mod map_servers;
 mod mappings;
+mod path;
 mod ports;
 mod registrations;
 mod sites;
@@ -50,6 +51,7 @@ pub fn router(shared: Shared) -> Router {
         )
         .route("/v1/groups/{iid}/agents/{eid}/context/heartbeat", post(context::heartbeat))
         .route("/v1/mappings", get(mappings::get))
+        .route("/v1/path", get(path::get))
         .route("/v1/registrations", get(registrations::get))
         .route("/v1/subscriptions", get(subscriptions::get))
         .route("/v1/map-servers", get(map_servers::get))

@@ -8,7 +8,7 @@ use super::need::{is_usable, passes};
 use super::score::{PathTerm, score};
 
 /// The priority of a locator that nothing is sent to (RFC 9301 section 5.4).
-const NEVER: u8 = 255;
+pub(super) const NEVER: u8 = 255;
 
 /// How topology and fitness are weighed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +75,8 @@ pub fn rank(candidates: &[Candidate<'_>], constraints: &[Constraint], ranking: R
     let mut ranked: Vec<Ranked> = fit
         .map(|(index, candidate)| {
             let score = score(candidate.attributes, constraints, candidate.path);
-            let topology = ranking.topology_weight.saturating_mul(candidate.priority.into());
-            let effective = topology.saturating_add(1000 - u32::from(score));
             let Candidate { address, priority, weight, .. } = *candidate;
+            let effective = effective(priority, score, ranking);
             Ranked { index, address, priority, weight, score, effective }
         })
         .collect();
@@ -85,6 +84,12 @@ pub fn rank(candidates: &[Candidate<'_>], constraints: &[Constraint], ranking: R
     ranked.sort_by_key(|one| (one.priority == NEVER, one.effective, one.address));
     give_priorities(&mut ranked, ranking.spread);
     ranked
+}
+
+/// What the order follows: lower is better.
+pub(super) fn effective(priority: u8, score: u16, ranking: Ranking) -> u32 {
+    let topology = ranking.topology_weight.saturating_mul(priority.into());
+    topology.saturating_add(1000 - u32::from(score))
 }
 
 /// The same priority to all within the spread of the first of their group.

@@ -9,7 +9,6 @@ use sterna_wire::{Iid, Prefix};
 use super::EidPrefix;
 use super::counters::{Counter, Counters};
 use super::locators::{self, Usable};
-use super::question::{Hash, Question};
 use super::said::{self, Chosen, Said};
 use super::settings::{GroupRanges, ItrSettings, Timers};
 use crate::outbox::Locator;
@@ -49,15 +48,6 @@ pub struct Answer {
     pub about: Vec<Said>,
 }
 
-/// What came with the records of a message.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Beside<'a> {
-    /// Its context block.
-    pub block: Option<&'a Acx>,
-    /// What the question that it answers needed.
-    pub asked: Option<Hash>,
-}
-
 /// The answer to a question, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answers {
@@ -72,13 +62,11 @@ pub struct Answers {
 pub fn of_reply(
     records: &[EidRecord],
     block: Option<&Acx>,
-    asked: Question,
+    asked: EidPrefix,
     settings: &ItrSettings,
     group: &GroupRanges,
     counters: &mut Counters,
 ) -> Result<Answers, Counter> {
-    let beside = Beside { block, asked: asked.needs };
-    let asked = asked.key;
     let mut judged = Vec::new();
     for (index, record) in within(records, settings, counters).iter().enumerate() {
         let (iid, prefix) = record.prefix().ok_or(Counter::ReplyNotIp)?;
@@ -104,7 +92,7 @@ pub fn of_reply(
             }
             counters.bump(refused);
         } else {
-            answers.push(answer((asked.0, prefix), (index, record), beside, settings, counters));
+            answers.push(answer((asked.0, prefix), (index, record), block, settings, counters));
         }
     }
     answers.sort_by_key(|answer| answer.says == Says::Gone);
@@ -115,7 +103,7 @@ pub fn of_reply(
 /// What goes comes last.
 pub fn of_notify(
     records: &[EidRecord],
-    beside: Beside<'_>,
+    block: Option<&Acx>,
     ours: impl Fn(EidPrefix) -> bool,
     settings: &ItrSettings,
     counters: &mut Counters,
@@ -134,7 +122,7 @@ pub fn of_notify(
         match overclaims(prefix, record, settings, group) {
             Some(refused) => counters.bump(refused),
             None => {
-                let said = answer((iid, prefix), (index, record), beside, settings, counters);
+                let said = answer((iid, prefix), (index, record), block, settings, counters);
                 answers.push((iid, said));
             }
         }
@@ -171,17 +159,17 @@ fn overclaims(
 fn answer(
     key: EidPrefix,
     (index, record): (usize, &EidRecord),
-    beside: Beside<'_>,
+    block: Option<&Acx>,
     settings: &ItrSettings,
     counters: &mut Counters,
 ) -> Answer {
     let matters = settings.uses_context(key.0, key.1);
-    let chosen = said::chosen(beside.block.filter(|_| matters), index, beside.asked);
+    let chosen = said::chosen(block.filter(|_| matters), index);
     // One of the locators of a skill may be ourselves.
     let own = if settings.is_skill(key.0, key.1) { &[][..] } else { settings.local_rlocs.as_slice() };
     let mut says = says(record, own, settings, counters);
     let about = match &says {
-        Says::Locators(locators, _) if matters => said::of_record(beside.block, index, record, locators),
+        Says::Locators(locators, _) if matters => said::of_record(block, index, record, locators),
         _ => Vec::new(),
     };
     if let (Says::Negative(_, lifetime), Chosen::Nobody(_)) = (&says, chosen) {
@@ -248,7 +236,7 @@ mod tests {
     fn judge(records: &[EidRecord], asked: &str) -> (Result<Vec<String>, Counter>, Counters) {
         let (settings, mut counters) = (settings(), Counters::default());
         let group = &settings.groups[&GROUP];
-        let asked = Question::plain((GROUP, prefix(asked)));
+        let asked = (GROUP, prefix(asked));
         let got = of_reply(records, None, asked, &settings, group, &mut counters);
         let names = |got: Answers| got.answers.iter().map(|answer| answer.prefix.to_string()).collect();
         (got.map(names), counters)
@@ -336,10 +324,9 @@ mod tests {
         let (settings, mut counters) = (settings(), Counters::default());
         let subscribed = |key: EidPrefix| prefix("10.1.0.0/16").covers(&key.1);
         let records = [record("10.1.2.0/24"), record("10.2.0.0/16"), record("10.1.3.0/24")];
-        let got = of_notify(&records, Beside::default(), subscribed, &settings, &mut counters);
+        let got = of_notify(&records, None, subscribed, &settings, &mut counters);
         assert_eq!((got.len(), counters.get(Counter::NotifyUnrelated)), (2, 1));
-        let served =
-            of_notify(&[record("10.9.0.7/32")], Beside::default(), |_| true, &settings, &mut counters);
+        let served = of_notify(&[record("10.9.0.7/32")], None, |_| true, &settings, &mut counters);
         assert_eq!((served, counters.get(Counter::RecordOwnEid)), (vec![], 1));
     }
 }

@@ -76,7 +76,7 @@ use sets::LocatorSets;
 pub use settings::{GroupRanges, Identity, ItrSettings, Limits, MapServerKeys, Rate, Timers};
 use subscription::Subscriptions;
 use upkeep::Farewells;
-pub use view::{EntryState, EntryView, ProbeView};
+pub use view::{Basis, Considered, EntryState, EntryView, Meeting, ProbeView};
 
 /// An EID prefix of a group.
 type EidPrefix = (Iid, Prefix);

@@ -8,7 +8,7 @@ use sterna_wire::lisp::control::acx::Acx;
 use sterna_wire::lisp::control::auth::{self, Coverage, Key};
 use sterna_wire::{Iid, Prefix};
 
-use super::answer::{self, Answer, Answers, Beside, Says};
+use super::answer::{self, Answer, Answers, Says};
 use super::cache::Entry;
 use super::counters::Counter;
 use super::learn::Origin;
@@ -99,8 +99,7 @@ impl Itr {
         self.counters.bump(Counter::NotifiesAccepted);
         let asked = self.pendings.of_nonce(notify.nonce).filter(|asked| asked.key == series.key);
         let block = self.block_of(notify, coverage);
-        let needs = asked.unwrap_or(series).needs;
-        let chosen = said::chosen(block.as_ref(), 0, needs);
+        let chosen = said::chosen(block.as_ref(), 0);
         let series = self.follow_series(series, chosen, notify.nonce, now);
         let first = self.subscriptions.accept(series, notify.nonce);
         if first {
@@ -110,8 +109,8 @@ impl Itr {
         let ours = |other: EidPrefix| {
             (other.0 == key.0 && other.1.covers(&key.1)) || self.subscriptions.covers(other)
         };
-        let beside = Beside { block: block.as_ref(), asked: needs };
-        let records = answer::of_notify(&notify.records, beside, ours, &self.settings, &mut self.counters);
+        let (settings, counters) = (&self.settings, &mut self.counters);
+        let records = answer::of_notify(&notify.records, block.as_ref(), ours, settings, counters);
         let records = self.without_foreign(records);
         let origin = Origin { published: true, confirm: false };
         let (about, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|(iid, answer)| {

@@ -65,7 +65,7 @@ impl Itr {
         let group = self.settings.groups.get(&asked.iid()).ok_or(Counter::MissUnknownGroup)?;
         let block = said::block(&reply.tail, &mut self.counters);
         let (settings, counters) = (&self.settings, &mut self.counters);
-        let answers = answer::of_reply(&reply.records, block.as_ref(), asked, settings, group, counters)?;
+        let answers = answer::of_reply(&reply.records, block.as_ref(), asked.key, settings, group, counters)?;
         if self.is_outdated(asked) {
             self.settle(asked, Chosen::For(asked.needs));
             return Err(Counter::ReplyOutdated);

@@ -55,15 +55,25 @@ pub fn block(tail: &[u8], counters: &mut Counters) -> Option<Acx> {
     }
 }
 
-/// How the locators of a record were chosen. `asked` is what was needed by the question that it answers: an answer that
-/// there is nobody need not repeat it. Only the first record is ever filtered.
-pub fn chosen(block: Option<&Acx>, index: usize, asked: Option<Hash>) -> Chosen {
+/// How the locators of a record were chosen. Only the first record is ever filtered. That none will do, and nothing was
+/// filtered, is so for everybody.
+pub fn chosen(block: Option<&Acx>, index: usize) -> Chosen {
     let Some(block) = block else { return Chosen::Blindly };
     let nobody = block.status.is_some_and(|status| status.code == StatusCode::NoMatch);
     match index {
-        0 if nobody => Chosen::Nobody(block.hash.or(asked)),
+        0 if nobody => Chosen::Nobody(block.hash.filter(|_| block.filtered)),
         0 if block.filtered => Chosen::For(block.hash),
-        _ => Chosen::All,
+        0 => Chosen::All,
+        // Parts of the prefix of which nothing is said were ordered, or cut, by the server.
+        _ if block.entries.iter().any(|entry| is_about(&entry.scope, index)) => Chosen::All,
+        _ => Chosen::Blindly,
+    }
+}
+
+fn is_about(scope: &Scope, index: usize) -> bool {
+    match scope {
+        Scope::Record(record) | Scope::Locator { record, .. } => usize::from(*record) == index,
+        Scope::Message | Scope::Eid(..) | Scope::EidLocator(..) => true,
     }
 }
 
@@ -183,13 +193,17 @@ mod tests {
         let plain = Acx::default();
         let filtered = Acx { filtered: true, hash, ..Acx::default() };
         let code = StatusCode::NoMatch;
-        let nobody = Acx { status: Some(Status { code, offending: 0 }), ..Acx::default() };
-        assert_eq!(chosen(None, 0, hash), Chosen::Blindly);
-        assert_eq!(chosen(Some(&plain), 0, hash), Chosen::All);
-        assert_eq!(chosen(Some(&filtered), 0, None), Chosen::For(hash));
-        assert_eq!(chosen(Some(&filtered), 1, None), Chosen::All);
-        assert_eq!(chosen(Some(&nobody), 0, hash), Chosen::Nobody(hash));
-        assert_eq!(chosen(Some(&nobody), 0, None), Chosen::Nobody(None));
+        let nobody = Acx { status: Some(Status { code, offending: 0 }), hash, ..Acx::default() };
+        let nobody_for = Acx { filtered: true, ..nobody.clone() };
+        assert_eq!(chosen(None, 0), Chosen::Blindly);
+        assert_eq!(chosen(Some(&plain), 0), Chosen::All);
+        assert_eq!(chosen(Some(&filtered), 0), Chosen::For(hash));
+        assert_eq!(chosen(Some(&filtered), 1), Chosen::Blindly);
+        let also = state(Scope::Record(1), AgentState::Idle);
+        let with_parts = Acx { entries: vec![also], ..filtered.clone() };
+        assert_eq!(chosen(Some(&with_parts), 1), Chosen::All);
+        assert_eq!(chosen(Some(&nobody), 0), Chosen::Nobody(None), "nobody can be used by anybody");
+        assert_eq!(chosen(Some(&nobody_for), 0), Chosen::Nobody(hash));
     }
 
     #[test]

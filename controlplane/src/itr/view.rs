@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use sterna_wire::lisp::control::Act;
+use sterna_wire::lisp::control::acx::Attributes;
 use sterna_wire::{Iid, Prefix};
 
 use super::cache::{Entry, Known};
@@ -14,6 +15,7 @@ use super::pending::Pending;
 use super::question::Question;
 use super::sets::LocatorSets;
 use super::{EidPrefix, Itr};
+use crate::context::PathTerm;
 use crate::outbox::{Choice, Locator};
 
 /// Where an EID prefix stands.
@@ -89,7 +91,91 @@ pub struct ProbeView {
     pub has_path: bool,
 }
 
+/// What the row of a class follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// The record's own priorities: context plays no part.
+    Record,
+    /// An answer of somebody who knows nothing of context.
+    Blind,
+    /// An answer with all locators.
+    All,
+    /// An answer filtered for what the class needs.
+    Filtered,
+    /// An answer that no locator will do.
+    Nobody,
+    /// Nothing: it would be asked for.
+    Nothing,
+}
+
+/// A locator that a class may use or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Considered {
+    /// As it was registered.
+    pub locator: Locator,
+    /// What is known of the agent there.
+    pub attributes: Attributes,
+    /// What the way there costs; none where it is not measured.
+    pub path: Option<PathTerm>,
+}
+
+/// What packets of a class to an EID meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meeting {
+    /// The entry.
+    pub entry: EntryView,
+    /// What the class's row follows from.
+    pub basis: Basis,
+    /// The locators that were considered.
+    pub considered: Vec<Considered>,
+}
+
 impl Itr {
+    /// What packets of this class to this EID meet; none without an entry.
+    pub fn meeting(&self, iid: Iid, eid: IpAddr, class: u8, now: Instant) -> Option<Meeting> {
+        let entry = self.lookup(iid, eid)?;
+        let key = (entry.iid, entry.prefix);
+        if !self.settings.uses_context(key.0, key.1) {
+            let basis = if class == 0 { Basis::Record } else { Basis::Nothing };
+            return Some(self.plain(entry, basis));
+        }
+        let needs = self.classes.get(class)?.needs;
+        let Some(known) = self.contexts.get(key) else {
+            let basis = if class == 0 { Basis::Record } else { Basis::Nothing };
+            return Some(self.plain(entry, basis));
+        };
+        let Some(answer) = known.answer(needs) else {
+            return Some(Meeting { entry, basis: Basis::Nothing, considered: Vec::new() });
+        };
+        let basis = match answer {
+            _ if answer.nobody => Basis::Nobody,
+            _ if answer.blind => Basis::Blind,
+            _ if known.is_filtered() => Basis::Filtered,
+            _ => Basis::All,
+        };
+        let considered = answer.fits.iter().map(|fit| Considered {
+            locator: Locator { address: fit.address, priority: fit.priority, weight: fit.weight },
+            attributes: fit.at(now),
+            path: self.path(fit.address),
+        });
+        Some(Meeting { considered: considered.collect(), entry, basis })
+    }
+
+    fn plain(&self, entry: EntryView, basis: Basis) -> Meeting {
+        let plain = |locator: &Locator| Considered {
+            locator: *locator,
+            attributes: Attributes::default(),
+            path: self.path(locator.address),
+        };
+        Meeting { considered: entry.locators.iter().map(plain).collect(), entry, basis }
+    }
+
+    /// Since when the mapping system is asked for this EID, whatever is needed.
+    pub fn asked_since(&self, iid: Iid, eid: IpAddr) -> Option<Instant> {
+        let asked = self.pendings.about((iid, Prefix::host(eid)));
+        asked.filter_map(|asked| self.pendings.get(asked)).map(|pending| pending.since).min()
+    }
+
     /// The map-cache, and after it what was asked for and has no entry yet.
     pub fn entries(&self) -> impl Iterator<Item = EntryView> + '_ {
         let cached = self.cache.iter().map(|(key, entry)| self.view(key, entry));

@@ -52,11 +52,12 @@ fn learned_max(config: &Config) -> usize {
     config.dataplane.max_eids - config.dataplane.max_eids / 8
 }
 
-/// Agents of a group may be anywhere in its link's network and in its dynamic ranges, here or at another site.
+/// Agents of a group may be anywhere in its link's network, in its dynamic ranges and its skills, here or at another
+/// site.
 fn ranges(group: &Group) -> GroupRanges {
     let links = group.gateway.iter().filter_map(|(address, len)| Prefix::masked(*address, *len).ok());
     GroupRanges {
-        ranges: links.chain(group.dynamic_eids.iter().copied()).collect(),
+        ranges: links.chain(group.dynamic_eids.iter().chain(&group.skills).copied()).collect(),
         served: group.eids.iter().map(|served| served.prefix).collect(),
     }
 }

@@ -1,8 +1,10 @@
 //! An ITR, its peers and its clock, all in the hands of a test.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use sterna_wire::lisp::control::acx::Acx;
 use sterna_wire::lisp::control::auth::{Algorithm, Key};
 use sterna_wire::lisp::control::{
     Act, Ecm, EidRecord, LispAddress, LocatorRecord, MapNotify, MapReply, MapRequest, Message, XtrId, parse,
@@ -10,7 +12,7 @@ use sterna_wire::lisp::control::{
 use sterna_wire::{Iid, Prefix};
 
 use crate::itr::{Counter, EntryState, EntryView, GroupRanges, Identity, Itr, ItrSettings, MapServerKeys};
-use crate::outbox::{Locator, LocatorChange, Mapping, MappingChange, Outbox};
+use crate::outbox::{Choice, Locator, LocatorChange, Mapping, MappingChange, Outbox};
 use crate::random::Random;
 
 pub const XTR: XtrId = XtrId { xtr_id: [7; 16], site_id: 9 };
@@ -93,6 +95,11 @@ impl Asked {
 
     pub fn nonce(&self) -> u64 {
         self.request.nonce
+    }
+
+    /// The context block, and that nothing else follows the request.
+    pub fn block(&self) -> Option<Acx> {
+        Acx::find(&self.request.tail).unwrap()
     }
 
     pub fn subscribes(&self) -> bool {
@@ -207,6 +214,10 @@ impl Bench {
         self.call(|itr, now, out| itr.miss(group(), ip(eid), false, 0, now, out));
     }
 
+    pub fn miss_class(&mut self, eid: &str, class: u8) {
+        self.call(|itr, now, out| itr.miss(group(), ip(eid), false, class, now, out));
+    }
+
     pub fn doubt(&mut self, source: &str) {
         self.call(|itr, now, out| itr.miss(group(), ip(source), true, 0, now, out));
     }
@@ -224,6 +235,24 @@ impl Bench {
     pub fn reply_to(&mut self, nonce: u64, records: &[EidRecord]) {
         let reply = MapReply { nonce, records: records.to_vec(), ..MapReply::default() };
         self.reply_from(reply, SocketAddr::new(resolver(10), 4342));
+    }
+
+    /// Answers a request with records and a context block.
+    pub fn reply_with(&mut self, nonce: u64, records: &[EidRecord], block: &Acx) {
+        let reply = MapReply { nonce, records: records.to_vec(), tail: block.bytes(), ..MapReply::default() };
+        self.reply_from(reply, SocketAddr::new(resolver(10), 4342));
+    }
+
+    /// A Map-Notify with a context block.
+    pub fn notify_with(&mut self, nonce: u64, records: &[EidRecord], block: &Acx) -> bool {
+        let (records, tail) = (records.to_vec(), block.bytes());
+        let notify = MapNotify { nonce, records, xtr: Some(XTR), tail, ..MapNotify::default() };
+        self.notify_bytes(&notify.signed(&key()))
+    }
+
+    /// The classes of what was published since the last look.
+    pub fn rows(&mut self) -> Vec<BTreeMap<u8, Choice>> {
+        std::mem::take(&mut self.mappings).into_iter().map(|change| change.classes).collect()
     }
 
     pub fn reply_from(&mut self, reply: MapReply, from: SocketAddr) {

@@ -2,10 +2,15 @@
 
 mod abuse;
 mod bench;
+mod changes;
+mod classes;
+mod fitness;
 mod foreign;
 mod probing;
 mod properties;
 mod publishing;
 mod resolving;
+mod said;
+mod skills;
 mod soliciting;
 mod upkeep;
