@@ -173,7 +173,7 @@ fn show_roles(run: &mut Run<'_>) {
     let server = run.lab.map_server().map(|server| ("ms".to_owned(), server.api()));
     for (name, api) in gateways.chain(server) {
         let Ok(told) = api.get("/v1/lisp/counters") else { continue };
-        for role in ["socket", "dispatch", "plane", "itr", "etr", "server"] {
+        for role in ["socket", "dispatch", "plane", "itr", "etr", "context", "server"] {
             for (counter, count) in told[role].as_object().into_iter().flatten().filter(|(_, n)| **n != 0) {
                 table.row(vec![format!("{name} {role}"), counter.clone(), count.to_string()]);
             }

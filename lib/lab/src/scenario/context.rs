@@ -177,7 +177,7 @@ pub(super) fn no_match(run: &mut Run<'_>) -> Result<Outcome> {
     let gateway = run.lab.gateway(Site::A).ok_or_else(no_gateway)?;
     let drops = gateway.drops()?;
     let dropped: u64 =
-        drops.iter().filter(|drop| drop.reason == "class_no_match").map(|drop| drop.count).sum();
+        drops.iter().filter(|drop| drop.reason == "drop_class_no_match").map(|drop| drop.count).sum();
     run.figure("class_no_match", dropped);
     change(run, Site::B, r#"{"state":"active"}"#)?;
     let back = wait_new_flows(run, a, 10, Some(Site::B))?;

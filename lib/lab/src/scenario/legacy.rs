@@ -265,7 +265,7 @@ fn by_class(run: &Run<'_>, site: Site, target: Ipv4Addr) -> Result<([u64; 4], u6
     let gateway = run.lab.gateway(site).ok_or_else(no_gateway)?;
     let no_match = || -> Result<u64> {
         let drops = gateway.drops()?;
-        Ok(drops.iter().filter(|drop| drop.reason == "class_no_match").map(|drop| drop.count).sum())
+        Ok(drops.iter().filter(|drop| drop.reason == "drop_class_no_match").map(|drop| drop.count).sum())
     };
     let (before, host) = (no_match()?, Host::new(site, 1));
     let mut sent = [0; 4];

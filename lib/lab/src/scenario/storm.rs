@@ -143,8 +143,7 @@ fn report(run: &Run<'_>, from: u32, round: u32, sum: &mut Reported) -> Result<()
     let answer = gateway.api().tell("POST", "/v1/context/batch", &lines)?;
     sum.sent += u64::from(BATCH);
     match answer.status {
-        200 => add(&answer.body, sum),
-        429 => sum.limited += u64::from(BATCH),
+        200 | 429 => add(&answer.body, sum),
         status => {
             let (gateway, body) = (gateway.plan.name.clone(), answer.body.to_string());
             return Err(LabError::Api {
@@ -161,8 +160,8 @@ fn report(run: &Run<'_>, from: u32, round: u32, sum: &mut Reported) -> Result<()
 /// What a batch's answer says of its lines.
 fn add(body: &Value, sum: &mut Reported) {
     let count = |name: &str| body[name].as_u64().unwrap_or(0);
-    sum.taken += count("taken");
-    sum.limited += count("limited");
+    sum.taken += count("ok");
+    sum.limited += count("rate");
     sum.other += count("refused");
 }
 
@@ -180,7 +179,7 @@ fn judge(
     tally: &crate::traffic::ledger::Tally,
 ) -> Result<Outcome> {
     let gateway = run.lab.gateway(Site::B).ok_or_else(no_gateway)?;
-    let suppressed: u64 = ["suppressed_threshold", "suppressed_interval", "suppressed_rate"]
+    let suppressed: u64 = ["suppressed_threshold", "suppressed_interval", "rate_limited"]
         .into_iter()
         .map(|name| gateway.api().count(name))
         .sum::<Result<u64>>()?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,6 +19,11 @@ use crate::error::{LabError, Result};
 use crate::interrupt;
 use crate::namespace::Namespace;
 
+/// Source ports are given out in turns: a port that is used again within a minute is no new flow to a gateway.
+static NEXT: AtomicU16 = AtomicU16::new(0);
+/// The first source port, and how many there are: below those that the kernel gives out.
+const FIRST: u16 = 10_000;
+const PORTS: u16 = 10_000;
 /// How long the last answers of a round may take.
 const GRACE: Duration = Duration::from_millis(1500);
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
@@ -85,7 +91,8 @@ impl Census {
     pub fn open(namespace: &Namespace, plan: CensusPlan) -> Result<Self> {
         let what = || LabError::io(format!("opening {} flows from {}", plan.flows, plan.source));
         let open = || -> io::Result<Socket> {
-            let socket = udp(SocketAddr::new(plan.source, 0))?;
+            let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
+            let socket = udp(SocketAddr::new(plan.source, port))?;
             if plan.source.is_ipv4() {
                 socket.set_tos_v4(u32::from(plan.dscp) << 2)?;
             }
