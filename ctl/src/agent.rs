@@ -1,4 +1,6 @@
-//! `sterna agent attach|detach`.
+//! `sterna agent attach|detach|context`.
+
+mod context;
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -17,6 +19,8 @@ pub enum Command {
     Attach(Attach),
     /// Announce that an agent leaves: packets for it wait, then follow it to its next site
     Detach(Detach),
+    /// Say how an agent's host is doing: others choose by it
+    Context(Box<context::Args>),
 }
 
 /// What to attach.
@@ -28,6 +32,9 @@ pub struct Attach {
     /// The agent's group, by name or instance-ID
     #[arg(long, value_name = "NAME")]
     group: String,
+    /// What to call it: of a skill, another of another name is refused while it is here
+    #[arg(long, value_name = "NAME", requires = "eid")]
+    name: Option<String>,
     #[command(flatten)]
     target: Target,
     /// Print the gateway's own answer
@@ -60,11 +67,16 @@ struct Done {
 /// Orders and says what became of it.
 pub fn run(command: &Command, out: &mut dyn Write) -> Result<Exit> {
     let (target, verb, group, eid, json) = match command {
+        Command::Context(args) => return context::run(args, out),
         Command::Attach(args) => (&args.target, "attach", &args.group, args.eid, args.json),
         Command::Detach(args) => (&args.target, "detach", &args.group, Some(args.eid), args.json),
     };
     let socket = target.control_socket()?;
-    let answer = client::post(&socket, &path(verb, group, eid))?;
+    let name = match command {
+        Command::Attach(args) => args.name.as_deref(),
+        _ => None,
+    };
+    let answer = client::post(&socket, &path(verb, group, eid, name))?;
     let text = told(verb, &answer)?;
     if json {
         writeln!(out, "{}", answer.body.trim_end())?;
@@ -74,9 +86,10 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn path(verb: &str, group: &str, eid: Option<IpAddr>) -> String {
+fn path(verb: &str, group: &str, eid: Option<IpAddr>, name: Option<&str>) -> String {
     let eid = eid.map(|eid| format!("&eid={}", escaped(&eid.to_string()))).unwrap_or_default();
-    format!("/v1/agents/{verb}?group={}{eid}", escaped(group))
+    let name = name.map(|name| format!("&name={}", escaped(name))).unwrap_or_default();
+    format!("/v1/agents/{verb}?group={}{eid}{name}", escaped(group))
 }
 
 /// A value in a query: everything but letters, digits and `-._` as %XX.
@@ -109,9 +122,12 @@ mod test {
 
     #[test]
     fn the_path_names_group_and_eid() {
-        assert_eq!(path("attach", "research", None), "/v1/agents/attach?group=research");
+        assert_eq!(path("attach", "research", None, None), "/v1/agents/attach?group=research");
         let eid = Some("fd00:64::7".parse().unwrap());
-        assert_eq!(path("detach", "a b&c", eid), "/v1/agents/detach?group=a%20b%26c&eid=fd00%3A64%3A%3A7");
+        assert_eq!(
+            path("detach", "a b&c", eid, Some("x y")),
+            "/v1/agents/detach?group=a%20b%26c&eid=fd00%3A64%3A%3A7&name=x%20y"
+        );
     }
 
     #[test]

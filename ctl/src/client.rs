@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -97,17 +97,23 @@ pub struct Answer {
 
 /// Asks for a path.
 pub fn get(socket: &Path, path: &str) -> Result<Answer> {
-    ask(socket, Method::GET, path)
+    ask(socket, Method::GET, path, String::new())
 }
 
 /// Asks for something to be done.
 pub fn post(socket: &Path, path: &str) -> Result<Answer> {
-    ask(socket, Method::POST, path)
+    ask(socket, Method::POST, path, String::new())
 }
 
-fn ask(socket: &Path, method: Method, path: &str) -> Result<Answer> {
+/// Sends a body, JSON or nothing.
+pub fn send(socket: &Path, method: Method, path: &str, body: String) -> Result<Answer> {
+    ask(socket, method, path, body)
+}
+
+fn ask(socket: &Path, method: Method, path: &str, body: String) -> Result<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, talk(socket, method, path)).await });
+    let answer =
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, talk(socket, method, path, body)).await });
     let answer = answer.map_err(|_| Unreachable::Silent { socket: socket.to_owned() })??;
     if answer.status == StatusCode::SERVICE_UNAVAILABLE {
         return Err(Unreachable::NoAnswer { sentence: sentence(&answer.body) }.into());
@@ -115,11 +121,14 @@ fn ask(socket: &Path, method: Method, path: &str) -> Result<Answer> {
     Ok(answer)
 }
 
-async fn talk(socket: &Path, method: Method, path: &str) -> Result<Answer> {
+async fn talk(socket: &Path, method: Method, path: &str, body: String) -> Result<Answer> {
     let stream = UnixStream::connect(socket).await.map_err(|error| refused(error, socket))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request =
-        Request::builder().method(method).uri(path).header("host", "sterna").body(Empty::<Bytes>::new())?;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "sterna")
+        .body(Full::new(Bytes::from(body)))?;
     // Moves the bytes until the exchange is over; what goes wrong there, the exchange tells.
     tokio::spawn(connection);
     let exchange = async {

@@ -3,6 +3,7 @@
 //! Each noun has a file with its rows as the API gives them and its table. `--json` prints the API's answer untouched.
 
 mod agents;
+mod context;
 mod control;
 mod counters;
 mod drops;
@@ -56,6 +57,8 @@ enum Noun {
     Drops,
     /// The agents of this site, and where those that come and go stand
     Agents,
+    /// What the agents here reported of themselves, and what was told of it
+    Context,
     /// What the mapping system said, and how sure that is
     Mappings,
     /// What this gateway registers, and what is registered with it
@@ -82,6 +85,7 @@ impl Noun {
             Noun::Drops if all => "/v1/drops?all=true",
             Noun::Drops => "/v1/drops",
             Noun::Agents => "/v1/agents",
+            Noun::Context => "/v1/context",
             Noun::Mappings => "/v1/mappings",
             Noun::Registrations => "/v1/registrations",
             Noun::Subscriptions => "/v1/subscriptions",
@@ -101,6 +105,7 @@ impl Noun {
             Noun::Counters => (counters::table(&read(body)?, all), Exit::Ok),
             Noun::Drops => (drops::table(&rows(body)?), Exit::Ok),
             Noun::Agents => (agents::table(&rows(body)?), Exit::Ok),
+            Noun::Context => (context::table(&rows(body)?), Exit::Ok),
             Noun::Mappings => (mappings::table(&rows(body)?), Exit::Ok),
             Noun::Registrations => (registrations::table(&rows(body)?), Exit::Ok),
             Noun::Subscriptions => (subscriptions::table(&rows(body)?), Exit::Ok),

@@ -35,6 +35,13 @@ pub fn limit() -> DefaultBodyLimit {
 /// An agent as the path names it.
 type Agent = Path<(String, String)>;
 
+/// Whose report was taken.
+#[derive(Debug, Serialize)]
+struct Done {
+    iid: u32,
+    eid: IpAddr,
+}
+
 /// Why a report is refused.
 #[derive(Debug, Serialize)]
 pub(super) struct Refused {
@@ -46,7 +53,7 @@ pub(super) struct Refused {
     status: StatusCode,
 }
 
-/// All that is said of the agent from now on is the body. 204; 400 with every fault and its path; 404 for an agent that
+/// All that is said of the agent from now on is the body. 200 with whose it is; 400 with every fault and its path; 404 for an agent that
 /// is not here; 403 for another one's; 409 without a mapping system; 413 for a body of more than 16 KiB; 429 above
 /// `report_rate`; 507 above `max_agents`.
 pub async fn put(
@@ -88,9 +95,9 @@ fn whole(shared: &Shared, agent: &Agent, body: Option<(Manner, Result<Bytes, Byt
     answered(done)
 }
 
-fn answered(done: Result<(), Refused>) -> Response {
+fn answered(done: Result<Done, Refused>) -> Response {
     match done {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Ok(done) => Json(done).into_response(),
         Err(refused) => refused.into_response(),
     }
 }
@@ -99,7 +106,7 @@ fn on_plane(
     shared: &Shared,
     Path((iid, eid)): &Agent,
     op: impl FnOnce(&mut ControlPlane) -> Result<Op, Refused>,
-) -> Result<(), Refused> {
+) -> Result<Done, Refused> {
     let (now, mut plane) = (Instant::now(), shared.plane());
     let iid = iid.parse().ok().and_then(Iid::new);
     let iid =
@@ -110,7 +117,7 @@ fn on_plane(
     let op = op(&mut plane)?;
     plane.report(Reporter::Local, (iid, eid), &op, now)?;
     plane.tell_contexts(now);
-    Ok(())
+    Ok(Done { iid: iid.get(), eid })
 }
 
 /// What a body orders.

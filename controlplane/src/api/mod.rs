@@ -32,6 +32,8 @@ use tokio::net::UnixListener;
 
 use crate::shared::Shared;
 
+pub use context::batch::SLICE as BATCH_SLICE;
+
 /// All endpoints.
 pub fn router(shared: Shared) -> Router {
     Router::new()

@@ -300,7 +300,7 @@ impl Store {
     fn limited(&mut self, key: &Eid) {
         if let Some(entry) = self.entries.get_mut(key).filter(|entry| !entry.limited) {
             entry.limited = true;
-            self.counters.count(Counter::RateLimited);
+            self.counters.count(Counter::SuppressedRate);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use sterna_wire::lisp::control::acx::Acx;
 use sterna_wire::lisp::control::{EidRecord, LocatorRecord, MapReply, MapRequest, RequestRecord};
 use sterna_wire::{Iid, Prefix};
 
@@ -10,6 +11,7 @@ use super::counters::Counter;
 use super::database::Answer;
 use super::reply_to::reply_to;
 use super::{Arrival, Etr};
+use crate::context::{Answered, Known, MAX_MESSAGE, Manner, Question, answer_within};
 use crate::outbox::{Datagram, Outbox};
 
 /// Records of one request that are answered.
@@ -91,9 +93,17 @@ impl Etr {
         if records.iter().any(|record| record.mask_len != found.entry.len()) && records.len() == 1 {
             self.counters.count(Counter::RequestsNarrowed);
         }
-        *budget = budget.saturating_sub(length(&records));
+        let block = Acx::find(&asked.request.tail).unwrap_or_else(|_| {
+            self.counters.count(Counter::RequestTailUnknown);
+            None
+        });
+        let question = block.as_ref().map(Question::of);
+        let answered = self.in_context(records, question.as_ref(), *budget);
+        let tail = answered.tail();
+        *budget = budget.saturating_sub(length(&answered.records) + tail.len());
         self.remember(asked, (iid, found.entry), now);
-        let reply = MapReply { nonce: asked.request.nonce, records, ..MapReply::default() };
+        let records = answered.records;
+        let reply = MapReply { nonce: asked.request.nonce, records, tail, ..MapReply::default() };
         out.datagrams.push(Datagram { from: None, to: asked.to, bytes: reply.emit() });
         self.counters.count(Counter::RequestsAnswered);
     }
@@ -114,6 +124,34 @@ impl Etr {
             Answer::Mixed => (vec![*asked], ttl.min(MIXED_TTL)),
         };
         prefixes.into_iter().map(|prefix| answered(iid, prefix, ttl, locators.to_vec())).collect()
+    }
+
+    /// The records as those may use them who ask in ACX, or do not; of those that are told too little room is left for,
+    /// the worst go.
+    fn in_context(
+        &mut self,
+        records: Vec<EidRecord>,
+        question: Option<&Question>,
+        budget: usize,
+    ) -> Answered {
+        let known: Vec<Known> = records.into_iter().map(|record| self.known(record)).collect();
+        let manner = Manner { question, ranking: self.settings.ranking, subscribed: false, filter: false };
+        let most = if question.is_some() { MAX_MESSAGE } else { budget };
+        let room = budget.min(most).saturating_sub(REPLY);
+        let (answered, cut) = answer_within(&known, manner, room);
+        self.counters.add(Counter::RepliesCut, cut);
+        answered
+    }
+
+    /// A record of ours, and what is said of its locators.
+    fn known(&self, record: EidRecord) -> Known {
+        let Some(entry) = record.prefix() else { return Known::plain(record) };
+        let skill = self.is_skill(&(entry.0, entry.1.addr()));
+        let said = self.reported(&entry).map(|reported| {
+            let rlocs = record.locators.iter().map(|locator| locator.address.rloc());
+            rlocs.map(|rloc| rloc.map_or_else(|| reported.own.clone(), |rloc| reported.of(rloc))).collect()
+        });
+        Known { attributes: said.unwrap_or_default(), skill, record }
     }
 
     fn remember(&mut self, asked: &Asked<'_>, entry: (Iid, Prefix), now: Instant) {

@@ -61,6 +61,7 @@ counters! {
     RequestNoReply "request_no_reply" "Map-Requests that want no Map-Reply."
     RequestSolicitation "request_solicitation" "Solicitations (SMR), which an ETR does not answer."
     RequestNoRloc "request_no_rloc" "Map-Requests without an address that a reply may go to."
+    RequestTailUnknown "request_tail_unknown" "Map-Requests with something behind them that is no sound ACX block; they are answered without."
     RequestTooMany "request_too_many" "Records of a Map-Request beyond the sixteenth."
     RequestRate "request_rate" "Map-Requests above the limit of one address."
     RequestRateTotal "request_rate_total" "Map-Requests above the limit for all."

@@ -49,8 +49,9 @@ impl Etr {
         }
         match asked {
             Some(_) => {
-                self.context_answered(notify, server, coverage == Coverage::Whole, now);
                 self.registered_by(notify, now, out);
+                // After it, for what this wants sooner than the next refresh.
+                self.context_answered(notify, server, coverage == Coverage::Whole, now);
             }
             None => {
                 let notice = Notice { notify, server, from, key, numbered: xtr.is_some() };

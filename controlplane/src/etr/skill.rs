@@ -80,3 +80,6 @@ impl Etr {
         self.start_check(eid, agent, None, now, out);
     }
 }
+
+#[cfg(test)]
+mod test;

@@ -36,9 +36,9 @@ const MOST_TOLD: usize = 100;
 #[derive(Debug, Default, Serialize)]
 pub struct Outcome {
     /// Lines that were taken.
-    ok: usize,
+    taken: usize,
     /// Lines above `report_rate`.
-    rate: usize,
+    limited: usize,
     /// Other lines that were refused.
     refused: usize,
     /// The refused lines, the first hundred of them; not those above the rate.
@@ -83,7 +83,7 @@ pub async fn post(State(shared): State<Shared>, body: Result<Bytes, BytesRejecti
         // The others' turn: messages that came meanwhile are handled before the next slice.
         tokio::task::yield_now().await;
     }
-    let none = outcome.ok == 0 && outcome.refused == 0 && outcome.rate > 0;
+    let none = outcome.taken == 0 && outcome.refused == 0 && outcome.limited > 0;
     let status = if none { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::OK };
     (status, Json(outcome)).into_response()
 }
@@ -128,11 +128,11 @@ fn take(plane: &mut ControlPlane, line: &[u8], now: Instant) -> Result<(), Refus
 impl Outcome {
     fn add(&mut self, line: usize, done: Result<(), Refused>) {
         let Err(refused) = done else {
-            self.ok += 1;
+            self.taken += 1;
             return;
         };
         if refused.status == StatusCode::TOO_MANY_REQUESTS {
-            self.rate += 1;
+            self.limited += 1;
             return;
         }
         self.refused += 1;

@@ -42,7 +42,7 @@ counters! {
     SuppressedThreshold "suppressed_threshold" "Loads not told because they are too close to what was told."
     SuppressedInterval "suppressed_interval" "Changes that had to wait because the EID was told a moment ago."
     Overtaken "overtaken" "Changes never told, because another came while they waited."
-    RateLimited "rate_limited" "Changes that had to wait for register_rate."
+    SuppressedRate "suppressed_rate" "Changes that had to wait for register_rate."
 }
 
 /// The counters' values.

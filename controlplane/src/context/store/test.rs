@@ -77,7 +77,7 @@ fn what_failed_is_told_before_what_waits() {
         store.report(agent(last), says(AgentState::Active, 0), None, now).unwrap();
     }
     assert_eq!(store.take_tellings(now).len(), 1);
-    assert!(store.take_tellings(now).is_empty() && count(&store, Counter::RateLimited) == 1);
+    assert!(store.take_tellings(now).is_empty() && count(&store, Counter::SuppressedRate) == 1);
     store.report(agent(4), says(AgentState::Failed, 0), None, now).unwrap();
     let next = store.next_deadline().unwrap();
     assert!(next > now && next <= now + 101 * MS, "{:?}", next - now);

@@ -216,3 +216,79 @@ fn an_agent_that_left_is_not_answered_for() {
     single.request(&request_for("10.1.16.5/32", "203.0.113.7"), "203.0.113.7", false);
     assert_eq!((single.sent(), single.count(Counter::RequestNotOurs)), (vec![], 1));
 }
+
+mod context {
+    use sterna_wire::lisp::control::Act;
+    use sterna_wire::lisp::control::acx::{AgentState, Attributes, Constraint, Hardware, Need, StatusCode};
+
+    use super::*;
+    use crate::context::{Reported, Telling};
+
+    fn tell(single: &mut Single, last: u8, reported: Reported) {
+        let telling = Telling { iid: iid(), eid: eid(last), reported, ttl: Duration::from_secs(90) };
+        single.etr.tell_context(telling, single.now);
+    }
+
+    fn gpu() -> Need {
+        Need::Hardware(Hardware::from_names(["gpu"]).unwrap())
+    }
+
+    fn asking(question: &Question) -> MapRequest {
+        MapRequest { tail: question.block().bytes(), ..request_for("10.1.16.5/32", "203.0.113.7") }
+    }
+
+    fn reply(single: &mut Single, request: &MapRequest) -> (MapReply, Option<Acx>) {
+        single.sent();
+        single.request(request, "203.0.113.7", false);
+        let (datagram, reply) = single.replies().remove(0);
+        assert!(
+            datagram.bytes.len() <= AMPLIFICATION * request.emit().len()
+                && datagram.bytes.len() <= MAX_MESSAGE
+        );
+        let block = Acx::find(&reply.tail).unwrap();
+        (reply, block)
+    }
+
+    #[test]
+    fn who_asks_in_acx_gets_attributes_and_who_does_not_gets_a_plain_answer() {
+        let mut single = Single::with_agent(5);
+        let own = Attributes { state: Some(AgentState::Busy), ..Attributes::default() };
+        tell(&mut single, 5, Reported { own: own.clone(), ..Reported::default() });
+        let question = Question { attributes: true, ..Question::default() };
+        let (answer, block) = reply(&mut single, &asking(&question));
+        let block = block.unwrap();
+        assert!(block.reply && block.aware && !block.filtered && answer.records[0].locators.len() == 1);
+        assert_eq!(block.entries[0].attributes, own);
+        let (answer, block) = reply(&mut single, &request_for("10.1.16.5/32", "203.0.113.7"));
+        assert_eq!((answer.records[0].locators.len(), block), (1, None));
+    }
+
+    #[test]
+    fn what_does_not_meet_the_constraints_is_no_match_and_what_failed_is_nobody_s() {
+        let mut single = Single::with_agent(5);
+        let question = Question { constraints: vec![Constraint::hard(gpu())], ..Question::default() };
+        let (answer, block) = reply(&mut single, &asking(&question));
+        let block = block.unwrap();
+        assert_eq!(block.status.map(|status| status.code), Some(StatusCode::NoMatch));
+        assert_eq!((block.filtered, block.hash), (true, question.hash()));
+        let record = &answer.records[0];
+        assert_eq!((record.locators.len(), record.act, record.ttl), (0, Act::DropPolicyDenied, 1));
+        let Need::Hardware(hardware) = gpu() else { panic!() };
+        let own = Attributes { hardware: Some(hardware), ..Attributes::default() };
+        tell(&mut single, 5, Reported { own: own.clone(), ..Reported::default() });
+        assert_eq!(reply(&mut single, &asking(&question)).0.records[0].locators.len(), 1);
+        let own = Attributes { state: Some(AgentState::Failed), ..own };
+        tell(&mut single, 5, Reported { own, ..Reported::default() });
+        assert!(reply(&mut single, &asking(&question)).0.records[0].locators.is_empty());
+        let (answer, block) = reply(&mut single, &request_for("10.1.16.5/32", "203.0.113.7"));
+        assert_eq!((answer.records[0].locators.len(), block), (0, None));
+    }
+
+    #[test]
+    fn a_tail_that_is_no_block_costs_nothing() {
+        let mut single = Single::with_agent(5);
+        let request = MapRequest { tail: vec![1, 2, 3], ..request_for("10.1.16.5/32", "203.0.113.7") };
+        assert_eq!(reply(&mut single, &request).0.records[0].locators.len(), 1);
+        assert_eq!(single.count(Counter::RequestTailUnknown), 1);
+    }
+}
