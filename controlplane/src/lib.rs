@@ -2,7 +2,8 @@
 //!
 //! This crate reads the config, shadows the kernel's links, routes and neighbours, computes from both what the
 //! dataplane shall know, and publishes it through the updates ring. It answers what the dataplane asks, and it
-//! serves the management API. It never touches a data packet, and the dataplane forwards on without it.
+//! serves the management API. It never touches a data packet, but for what agents say to their gateway itself
+//! ([`eid_api`]), and the dataplane forwards on without it.
 //!
 //! How it flows:
 //!
@@ -31,6 +32,7 @@ pub mod api;
 pub mod clock;
 pub mod context;
 pub mod desired;
+pub mod eid_api;
 pub mod etr;
 pub mod identity;
 pub mod itr;

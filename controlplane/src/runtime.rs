@@ -22,7 +22,7 @@ use crate::reload::reload;
 use crate::shared::Shared;
 use crate::store::{FileStore, Store};
 use crate::underlay::{Facts, follow::follow};
-use crate::{api, session};
+use crate::{api, eid_api, session};
 
 /// Pause between two looks whether enough nonces are reserved: far shorter than a block of them lasts.
 const RESERVE_EVERY: Duration = Duration::from_secs(5);
@@ -55,6 +55,9 @@ pub async fn run(config: Config, config_file: PathBuf, run_dir: Option<PathBuf>)
     if is_xtr {
         tasks.spawn(follow(shared.questions(), facts));
         tasks.spawn(take_facts(shared.clone(), known.clone()));
+        let agents = shared.clone();
+        let endpoints = move |agent| eid_api::http::endpoints(agents.clone(), agent);
+        tasks.spawn(eid_api::serve::serve(shared.agents().clone(), shared.links(), endpoints));
     }
     let writing = store.map(|store| keep_saves(&shared, store));
     rebind(&shared);

@@ -110,12 +110,13 @@ async fn connect(socket: &Path) -> Result<ControlSession, HandshakeError> {
 }
 
 /// One session from its sync to its end, and whether it was ever in sync.
-async fn serve(shared: &Shared, session: ControlSession, generation: u64) -> (SessionEnd, bool) {
+async fn serve(shared: &Shared, mut session: ControlSession, generation: u64) -> (SessionEnd, bool) {
     info!(incarnation = session.incarnation, pid = session.peer_pid(), generation, "a dataplane answers");
     let ports = session.ports.iter().map(|port| port.name.clone()).collect();
     drop(shared.take_session_fault());
     shared.plane().session_began(generation, ports, Instant::now());
     let fds = Watched::of(&session);
+    shared.set_link(session.packets.take());
     shared.set_session(Some(session));
     let end = match fds {
         Ok(fds) => converse(shared, &fds).await,
@@ -123,6 +124,7 @@ async fn serve(shared: &Shared, session: ControlSession, generation: u64) -> (Se
     };
     let synced = shared.plane().publisher().synced();
     shared.plane().session_ended();
+    shared.set_link(None);
     if let Some(session) = shared.set_session(None)
         && !matches!(end, SessionEnd::Peer(_))
     {
@@ -151,7 +153,7 @@ impl Watched {
     deprecated,
     reason = "the successor is unsafe for types that might lend their fd; this one is owned"
 )]
-fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(fd, Interest::READABLE)
 }
 

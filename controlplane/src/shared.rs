@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sterna_shm::ControlSession;
+use sterna_shm::{ControlSession, PacketLink};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use crate::eid_api::Endpoint;
+use crate::eid_api::serve::Link;
 use crate::etr::{AssignId, AttachError};
 use crate::lisp::socket::Sockets;
 use crate::plane::ControlPlane;
@@ -34,6 +36,8 @@ struct Inner {
     armed: Mutex<Option<Instant>>,
     session_fault: Mutex<Option<SessionEnd>>,
     questions: watch::Sender<Questions>,
+    link: watch::Sender<Link>,
+    agents: Endpoint,
     config_file: PathBuf,
 }
 
@@ -58,6 +62,8 @@ impl Shared {
             armed: Mutex::new(None),
             session_fault: Mutex::new(None),
             questions,
+            link: watch::Sender::new(None),
+            agents: Endpoint::default(),
             config_file,
         }))
     }
@@ -237,6 +243,21 @@ impl Shared {
             *asked = questions;
             changed
         });
+    }
+
+    /// The way of the agents' packets, as it comes and goes with the session.
+    pub fn links(&self) -> watch::Receiver<Link> {
+        self.0.link.subscribe()
+    }
+
+    /// There is another way of the agents' packets now, or none.
+    pub fn set_link(&self, link: Option<PacketLink>) {
+        self.0.link.send_replace(link.map(Arc::new));
+    }
+
+    /// The agents that speak with us at their gateway's address.
+    pub fn agents(&self) -> &Endpoint {
+        &self.0.agents
     }
 
     /// The config file.

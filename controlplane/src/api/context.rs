@@ -7,12 +7,15 @@ mod view;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use axum::Extension;
 use axum::Json;
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::routing;
 use serde::Serialize;
 use sterna_wire::Iid;
 
@@ -30,6 +33,17 @@ const MAX_BODY: usize = 16 << 10;
 /// Longer bodies are refused before they are read.
 pub fn limit() -> DefaultBodyLimit {
     DefaultBodyLimit::max(MAX_BODY)
+}
+
+/// What may be said of a single agent, by this reporter.
+pub(crate) fn endpoints(reporter: Reporter) -> Router<Shared> {
+    Router::new()
+        .route(
+            "/v1/groups/{iid}/agents/{eid}/context",
+            routing::put(put).patch(patch).delete(delete).layer(limit()),
+        )
+        .route("/v1/groups/{iid}/agents/{eid}/context/heartbeat", routing::post(heartbeat))
+        .layer(Extension(reporter))
 }
 
 /// An agent as the path names it.
@@ -58,35 +72,50 @@ pub(super) struct Refused {
 /// `report_rate`; 507 above `max_agents`.
 pub async fn put(
     State(shared): State<Shared>,
+    Extension(reporter): Extension<Reporter>,
     agent: Agent,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    whole(&shared, &agent, Some((Manner::Whole, body)))
+    whole(&shared, reporter, &agent, Some((Manner::Whole, body)))
 }
 
 /// Of what is said, what the body names changes; null takes back. As [`put`].
 pub async fn patch(
     State(shared): State<Shared>,
+    Extension(reporter): Extension<Reporter>,
     agent: Agent,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    whole(&shared, &agent, Some((Manner::Patch, body)))
+    whole(&shared, reporter, &agent, Some((Manner::Patch, body)))
 }
 
 /// Nothing is said of the agent any more. As [`put`].
-pub async fn delete(State(shared): State<Shared>, agent: Agent) -> Response {
-    whole(&shared, &agent, None)
+pub async fn delete(
+    State(shared): State<Shared>,
+    Extension(reporter): Extension<Reporter>,
+    agent: Agent,
+) -> Response {
+    whole(&shared, reporter, &agent, None)
 }
 
 /// What was said holds for its time again. As [`put`]; 404 also when nothing was said.
-pub async fn heartbeat(State(shared): State<Shared>, agent: Agent) -> Response {
-    let done = on_plane(&shared, &agent, |_| Ok(Op::Heartbeat));
+pub async fn heartbeat(
+    State(shared): State<Shared>,
+    Extension(reporter): Extension<Reporter>,
+    agent: Agent,
+) -> Response {
+    let done = on_plane(&shared, reporter, &agent, |_| Ok(Op::Heartbeat));
     shared.flush();
     answered(done)
 }
 
-fn whole(shared: &Shared, agent: &Agent, body: Option<(Manner, Result<Bytes, BytesRejection>)>) -> Response {
-    let done = on_plane(shared, agent, |plane| match body {
+fn whole(
+    shared: &Shared,
+    reporter: Reporter,
+    agent: &Agent,
+    body: Option<(Manner, Result<Bytes, BytesRejection>)>,
+) -> Response {
+    let done = on_plane(shared, reporter, agent, |plane| match body {
         None => Ok(Op::Delete),
         Some((_, Err(rejection))) => Err(Refused::plain(rejection.status(), rejection.body_text())),
         Some((manner, Ok(bytes))) => op(plane, manner, &bytes),
@@ -104,6 +133,7 @@ fn answered(done: Result<Done, Refused>) -> Response {
 
 fn on_plane(
     shared: &Shared,
+    reporter: Reporter,
     Path((iid, eid)): &Agent,
     op: impl FnOnce(&mut ControlPlane) -> Result<Op, Refused>,
 ) -> Result<Done, Refused> {
@@ -115,7 +145,7 @@ fn on_plane(
     let eid = eid.map_err(|_| Refused::plain(StatusCode::NOT_FOUND, "the path names no EID".into()))?;
     plane.admit_report(now)?;
     let op = op(&mut plane)?;
-    plane.report(Reporter::Local, (iid, eid), &op, now)?;
+    plane.report(reporter, (iid, eid), &op, now)?;
     plane.tell_contexts(now);
     Ok(Done { iid: iid.get(), eid })
 }

@@ -25,6 +25,7 @@ pub struct Body {
     etr: BTreeMap<&'static str, u64>,
     server: BTreeMap<&'static str, u64>,
     context: BTreeMap<&'static str, u64>,
+    eid_api: BTreeMap<&'static str, u64>,
 }
 
 /// All counters now.
@@ -33,6 +34,9 @@ pub async fn get(State(shared): State<Shared>) -> Json<Body> {
         let sockets = shared.sockets();
         (sockets.listening().collect(), sockets.failed().clone(), sockets.counts())
     };
+    let agents = shared.agents().stacks();
+    let eid_api = agents.counters().iter().map(|(of, n)| (of.name(), n)).collect();
+    drop(agents);
     let plane = shared.plane();
     let socket = BTreeMap::from([
         ("sent", counts.sent),
@@ -63,6 +67,7 @@ pub async fn get(State(shared): State<Shared>) -> Json<Body> {
             .map(|(of, n)| (of.name(), n))
             .collect(),
         context: plane.contexts().counters().iter().map(|(of, n)| (of.name(), n)).collect(),
+        eid_api,
         server: roles.server().into_iter().flat_map(|server| server.counters().all()).collect(),
     })
 }

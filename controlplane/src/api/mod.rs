@@ -4,7 +4,7 @@
 
 mod agents;
 mod apply;
-mod context;
+pub(crate) mod context;
 mod counters;
 mod drops;
 mod eids;
@@ -24,12 +24,13 @@ use std::path::Path;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use rustix::fs::Mode;
 use serde::Serialize;
 use tokio::net::UnixListener;
 
+use crate::plane::Reporter;
 use crate::shared::Shared;
 
 pub use context::batch::SLICE as BATCH_SLICE;
@@ -47,11 +48,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/v1/agents/detach", post(agents::detach))
         .route("/v1/context", get(context::get))
         .route("/v1/context/batch", post(context::batch::post).layer(context::batch::limit()))
-        .route(
-            "/v1/groups/{iid}/agents/{eid}/context",
-            put(context::put).patch(context::patch).delete(context::delete).layer(context::limit()),
-        )
-        .route("/v1/groups/{iid}/agents/{eid}/context/heartbeat", post(context::heartbeat))
+        .merge(context::endpoints(Reporter::Local))
         .route("/v1/mappings", get(mappings::get))
         .route("/v1/path", get(path::get))
         .route("/v1/registrations", get(registrations::get))
@@ -96,7 +93,7 @@ fn failure(status: StatusCode, error: &str) -> Response {
     (status, Json(Failure { error: error.to_string() })).into_response()
 }
 
-async fn unknown() -> Response {
+pub(crate) async fn unknown() -> Response {
     failure(StatusCode::NOT_FOUND, "no such endpoint")
 }
 
