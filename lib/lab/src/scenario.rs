@@ -18,6 +18,7 @@ mod attacks;
 mod bulk;
 mod context;
 mod control_plane_kill;
+mod eid_api;
 mod fail_closed;
 mod gpu;
 mod hijack;
@@ -278,6 +279,7 @@ pub const ALL: [Entry; 21] = [
             ("each class at its site", context::by_class),
             ("flows that are pinned", context::pinned),
             ("no match", context::no_match),
+            ("agents at their gateway's address", eid_api::run),
             ("the Map-Server's order", context::order::judge),
         ],
     },

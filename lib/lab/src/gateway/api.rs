@@ -1,12 +1,14 @@
 //! One question to a gateway's control API: HTTP over its Unix socket, nothing more than that needs.
 
 use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::error::{LabError, Result};
 
@@ -134,9 +136,42 @@ fn sum_of(value: &Value, name: &str) -> u64 {
 /// When nobody listens, or what comes back is not HTTP with JSON.
 fn ask(socket: &Path, method: &str, path: &str, content: &str) -> Result<Answer> {
     let what = || LabError::io(format!("asking {} for {path}", socket.display()));
-    let mut stream = UnixStream::connect(socket).map_err(what())?;
+    let stream = UnixStream::connect(socket).map_err(what())?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(what())?;
     stream.set_write_timeout(Some(PATIENCE)).map_err(what())?;
+    converse(stream, &socket.display().to_string(), method, path, content)
+}
+
+/// Asks an agent's gateway from inside the agent's host, at a TCP port, from one of the host's addresses.
+///
+/// # Errors
+/// When nobody listens there, or what comes back is not HTTP with JSON.
+pub fn ask_as_agent(
+    from: IpAddr,
+    gateway: SocketAddr,
+    method: &str,
+    path: &str,
+    content: &str,
+) -> Result<Answer> {
+    let what = || LabError::io(format!("asking {gateway} for {path} from {from}"));
+    let socket = Socket::new(Domain::for_address(gateway), Type::STREAM, None).map_err(what())?;
+    socket.bind(&SocketAddr::new(from, 0).into()).map_err(what())?;
+    socket.connect_timeout(&gateway.into(), PATIENCE).map_err(what())?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).map_err(what())?;
+    stream.set_write_timeout(Some(PATIENCE)).map_err(what())?;
+    converse(stream, &gateway.to_string(), method, path, content)
+}
+
+/// One question and its answer. `with` names who is asked.
+fn converse(
+    mut stream: impl Read + Write,
+    with: &str,
+    method: &str,
+    path: &str,
+    content: &str,
+) -> Result<Answer> {
+    let what = || LabError::io(format!("asking {with} for {path}"));
     // Version 1.0, so that the server neither keeps the connection nor sends the body in chunks.
     let request = format!(
         "{method} {path} HTTP/1.0\r\nHost: sterna\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n\
@@ -147,7 +182,7 @@ fn ask(socket: &Path, method: &str, path: &str, content: &str) -> Result<Answer>
     let mut bytes = Vec::new();
     stream.take(MOST).read_to_end(&mut bytes).map_err(what())?;
     parse(&bytes).ok_or_else(|| LabError::Api {
-        gateway: socket.display().to_string(),
+        gateway: with.to_owned(),
         request: format!("{method} {path}"),
         status: 0,
         body: String::from_utf8_lossy(&bytes).chars().take(200).collect(),

@@ -15,6 +15,7 @@ use crate::traffic::census::{Census, Round};
 use crate::traffic::responder::Responder;
 
 use super::agents::{STATIC_PREFIXES, greet, wait_registered};
+use super::eid_api;
 use super::run::no_gateway;
 use super::skills::{
     USER, allow, allow_all, change, describe, flows, host, offer, one_locator, wait_new_flows,
@@ -62,6 +63,7 @@ const SAID: [(Site, &str); 3] = [
 /// Classes and policies at site A, which the negative control leaves out.
 pub(super) fn adjust(plan: &mut GatewayPlan, negative: bool) {
     allow(plan);
+    eid_api::allow(plan);
     one_locator(plan);
     plan.context.knobs.push(("min_interval_ms", "50".to_owned()));
     if negative || plan.site != Site::A {
