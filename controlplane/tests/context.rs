@@ -34,7 +34,6 @@ fn plane() -> (ControlPlane, TempDir) {
 
 /// A served API; everything ends with it.
 struct Bench {
-    shared: Shared,
     socket: PathBuf,
     _folder: TempDir,
 }
@@ -45,8 +44,8 @@ impl Bench {
         let shared = Shared::new(plane, folder.path().join("gateway.toml"));
         let socket = folder.path().join("control.sock");
         let listener = api::bind(&socket).unwrap();
-        tokio::spawn(api::serve(listener, shared.clone()));
-        Self { shared, socket, _folder: folder }
+        tokio::spawn(api::serve(listener, shared));
+        Self { socket, _folder: folder }
     }
 
     async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {

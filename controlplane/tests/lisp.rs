@@ -316,7 +316,7 @@ fn an_agent_that_shows_itself_is_asked_about_and_then_admitted_and_registered() 
 fn an_agent_that_moved_away_is_relayed_and_the_ack_comes_after_the_tables() {
     let mut bench = Bench::new();
     assert_eq!(
-        bench.plane.attach("research", Some(ip("10.1.100.7")), bench.now),
+        bench.plane.attach("research", Some(ip("10.1.100.7")), None, bench.now),
         Ok(Attached::Now(ip("10.1.100.7")))
     );
     bench.settle();
@@ -356,7 +356,7 @@ fn an_agent_that_moved_away_is_relayed_and_the_ack_comes_after_the_tables() {
 #[test]
 fn detach_holds_and_wrong_orders_are_refused_with_a_sentence() {
     let mut bench = Bench::new();
-    bench.plane.attach("100", Some(ip("10.1.100.7")), bench.now).unwrap();
+    bench.plane.attach("100", Some(ip("10.1.100.7")), None, bench.now).unwrap();
     bench.settle();
     bench.confirm_registers();
     bench.plane.detach("research", ip("10.1.100.7"), bench.now).unwrap();
@@ -367,7 +367,7 @@ fn detach_holds_and_wrong_orders_are_refused_with_a_sentence() {
     let now = bench.now;
     let unknown = bench.plane.attach("nobody", None, None, now).unwrap_err();
     assert_eq!(unknown.to_string(), "there is no group nobody here (there are: research, trading)");
-    let outside = bench.plane.attach("research", Some(ip("10.1.3.7")), now).unwrap_err();
+    let outside = bench.plane.attach("research", Some(ip("10.1.3.7")), None, now).unwrap_err();
     assert_eq!(
         outside.to_string(),
         "10.1.3.7 is not in the dynamic_eids of the group research (there are: 10.1.100.0/24)"
@@ -384,7 +384,7 @@ fn a_restart_of_the_control_plane_takes_over_what_forwards() {
     bench.event(miss("10.1.9.9", false));
     let request = asks(bench.requests(), "10.1.9.9/32").remove(0);
     bench.answer(&request, "10.1.9.9/32", &[THERE]);
-    bench.plane.attach("research", Some(ip("10.1.100.7")), bench.now).unwrap();
+    bench.plane.attach("research", Some(ip("10.1.100.7")), None, bench.now).unwrap();
     bench.settle();
     let before = bench.model.eids();
 

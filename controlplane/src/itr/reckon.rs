@@ -36,7 +36,7 @@ impl Itr {
         let mut known = self.contexts.take(key).unwrap_or_default();
         let before = std::mem::take(&mut known.rows);
         self.learn(&mut known, answer, lifetime, origin, now);
-        let (rows, mapping) = self.reckon(&known, now);
+        let (rows, mapping) = self.reckon(key, &known, now);
         known.rows = rows;
         let changed = known.rows != before;
         // Answers for one need do not put off what is due for the others.
@@ -74,20 +74,22 @@ impl Itr {
     }
 
     /// The rows, and the mapping that has all of their locators.
-    fn reckon(&self, known: &Knowledge, now: Instant) -> (Rows, Vec<Locator>) {
+    fn reckon(&self, key: EidPrefix, known: &Knowledge, now: Instant) -> (Rows, Vec<Locator>) {
         let path = |remote| self.path(remote);
-        let rows = self.circumstances(&path, now).rows(known);
+        let rows = self.circumstances(key, &path, now).rows(known);
         let mapping = rows::mapping(known, &rows, &self.settings.local_rlocs);
         (rows, mapping)
     }
 
     pub(super) fn circumstances<'a>(
         &'a self,
+        key: EidPrefix,
         path: &'a dyn Fn(IpAddr) -> Option<PathTerm>,
         now: Instant,
     ) -> Circumstances<'a> {
         let (ranking, drain) = (self.settings.ranking, self.settings.drain);
-        Circumstances { classes: &self.classes, ranking, drain, path, now }
+        let skill = self.settings.is_skill(key.0, key.1);
+        Circumstances { classes: &self.classes, ranking, drain, path, now, skill }
     }
 
     /// What the way to an RLOC costs; nothing to ourselves.
@@ -115,7 +117,7 @@ impl Itr {
             // Whoever needs it asks anew.
             return self.forget(key, now, out);
         }
-        let (rows, mapping) = self.reckon(&known, now);
+        let (rows, mapping) = self.reckon(key, &known, now);
         let changed = std::mem::replace(&mut known.rows, rows) != known.rows;
         self.keep(key, known, now);
         let set = self.sets.acquire(&mapping, key);

@@ -20,6 +20,8 @@ pub struct Circumstances<'a> {
     /// What the way to an RLOC costs; none where it was not measured, and to ourselves.
     pub(super) path: &'a dyn Fn(IpAddr) -> Option<PathTerm>,
     pub(super) now: Instant,
+    /// The EID is a skill: another locator is another agent.
+    pub(super) skill: bool,
 }
 
 impl Circumstances<'_> {
@@ -42,8 +44,11 @@ impl Circumstances<'_> {
         // Those that nothing is sent to tell apart "none is reachable" from "none will do".
         let sendable = ranked.iter().any(|one| one.priority != SOURCE_ONLY);
         let used = ranked.iter().filter(|one| one.priority != SOURCE_ONLY || !sendable);
-        let mut row: Vec<Chosen> =
-            used.take(MAX_LOCATORS).map(|one| self.chosen(&answer.fits, one)).collect();
+        let used: Vec<&Ranked> = used.take(MAX_LOCATORS).collect();
+        let registered = |one: &&Ranked| answer.fits.get(one.index).map(|fit| fit.priority);
+        let preferred = used.iter().copied().filter_map(|one| registered(&one)).min();
+        let keep = |one: &Ranked| self.skill || registered(&one) == preferred;
+        let mut row: Vec<Chosen> = used.iter().map(|one| self.chosen(&answer.fits, one, keep(one))).collect();
         if row.is_empty() {
             return Choice::NoMatch;
         }
@@ -68,10 +73,12 @@ impl Circumstances<'_> {
         rank(&candidates, constraints, self.ranking)
     }
 
-    fn chosen(&self, fits: &[Fit], one: &Ranked) -> Chosen {
+    /// Fitness binds new flows, a registered priority all of them (RFC 9301 section 5.4), unless another locator is
+    /// another agent: `keep` tells whether open flows may stay as far as that goes.
+    fn chosen(&self, fits: &[Fit], one: &Ranked, keep: bool) -> Chosen {
         let Ranked { address, priority, weight, .. } = *one;
         let drained = fits.get(one.index).is_some_and(|fit| self.is_drained(fit));
-        let keep = priority != SOURCE_ONLY && !drained;
+        let keep = keep && priority != SOURCE_ONLY && !drained;
         Chosen { locator: Locator { address, priority, weight }, keep }
     }
 

@@ -120,7 +120,7 @@ fn score(said: &Said, wanted: &[Wanted]) -> u16 {
             sum += if met(said, *wish) == Some(true) { points } else { -points };
         }
     }
-    u16::try_from(sum.max(0).min(1000)).unwrap_or(0)
+    u16::try_from(sum.clamp(0, 1000)).unwrap_or(0)
 }
 
 /// What must come back, best first.
