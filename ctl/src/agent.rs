@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::client::{self, Answer};
+use crate::client::{self, Answer, escaped};
 use crate::exit::Exit;
 use crate::target::Target;
 
@@ -90,13 +90,6 @@ fn path(verb: &str, group: &str, eid: Option<IpAddr>, name: Option<&str>) -> Str
     let eid = eid.map(|eid| format!("&eid={}", escaped(&eid.to_string()))).unwrap_or_default();
     let name = name.map(|name| format!("&name={}", escaped(name))).unwrap_or_default();
     format!("/v1/agents/{verb}?group={}{eid}{name}", escaped(group))
-}
-
-/// A value in a query: everything but letters, digits and `-._` as %XX.
-fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let each = text.bytes();
-    each.map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn told(verb: &str, answer: &Answer) -> Result<String> {

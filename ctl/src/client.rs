@@ -155,6 +155,13 @@ fn refused(error: io::Error, socket: &Path) -> anyhow::Error {
     }
 }
 
+/// A value in a query: everything but letters, digits and `-._` as %XX.
+pub fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let each = text.bytes();
+    each.map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
 /// The sentence in `{"error": "..."}`, or the body as it is.
 pub fn sentence(body: &str) -> String {
     let json: Option<serde_json::Value> = serde_json::from_str(body).ok();

@@ -18,6 +18,7 @@ mod demo;
 mod down;
 mod exit;
 mod lab;
+mod path;
 mod run;
 mod show;
 mod table;
@@ -48,6 +49,8 @@ enum Verb {
     Agent(agent::Command),
     /// Show what a running gateway knows and counts
     Show(show::Args),
+    /// Explain where packets between two EIDs go, and why there
+    Path(path::Args),
     /// Start a gateway's two processes in the foreground, for a try
     Run(run::Args),
     /// Clear what a stopped or killed gateway left behind
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Verb::Apply(args) => apply::run(&args, out),
         Verb::Agent(command) => agent::run(&command, out),
         Verb::Show(args) => show::run(&args, out),
+        Verb::Path(args) => path::run(&args, out),
         Verb::Run(args) => run::run(&args, out),
         Verb::Down(args) => down::run(&args, out),
         Verb::Lab(command) => lab::run(command),

@@ -17,6 +17,8 @@ mod sites;
 mod status;
 mod subscriptions;
 
+pub use agents::span;
+
 use std::io::Write;
 
 use anyhow::{Context, Result, bail};

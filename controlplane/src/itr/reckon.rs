@@ -51,8 +51,8 @@ impl Itr {
             self.cache.refresh_from(key, refresh);
             self.cache.set_due(key, refresh);
         }
-        self.keep(key, known, now);
-        if moved || changed || origin.confirm {
+        let kept = self.keep(key, known, now);
+        if moved || changed || !kept || origin.confirm {
             self.counters.add(Counter::RowsPublished, usize::from(changed));
             self.publish(key, origin.confirm, out);
         }
@@ -97,11 +97,12 @@ impl Itr {
         self.prober.term(remote)
     }
 
-    fn keep(&mut self, key: EidPrefix, known: Box<Knowledge>, now: Instant) {
+    /// False if there is no room for it: then nothing of it is published any more.
+    fn keep(&mut self, key: EidPrefix, known: Box<Knowledge>, now: Instant) -> bool {
         let times = Clockwork { stale_max: self.settings.timers.stale_max, drain: self.settings.drain };
-        if !self.contexts.put(key, known, times, now, self.settings.limits.context) {
-            self.counters.bump(Counter::ContextFull);
-        }
+        let kept = self.contexts.put(key, known, times, now, self.settings.limits.context);
+        self.counters.add(Counter::ContextFull, usize::from(!kept));
+        kept
     }
 
     /// Makes the rows of an entry anew and publishes them if they are not what they were.
@@ -119,13 +120,13 @@ impl Itr {
         }
         let (rows, mapping) = self.reckon(key, &known, now);
         let changed = std::mem::replace(&mut known.rows, rows) != known.rows;
-        self.keep(key, known, now);
+        let kept = self.keep(key, known, now);
         let set = self.sets.acquire(&mapping, key);
         let moved = old.known != Known::Locators(set);
         self.probe_set(set, now);
         self.cache.set_known(key, Known::Locators(set));
         self.let_go(&old, out);
-        if moved || changed {
+        if moved || changed || !kept {
             self.counters.add(Counter::RowsPublished, usize::from(changed));
             self.publish(key, false, out);
         }

@@ -113,3 +113,25 @@ fn apply_prints_changes_or_findings() {
     assert!(stdout(&output).contains("STERNA-R001  dataplane.cores: [0] becomes [1]\n  help: restart\n"));
     assert!(stdout(&output).ends_with("not applied: the gateway keeps its configuration\n"));
 }
+
+#[test]
+fn path_explains_and_its_status_says_whether_the_packet_is_sent() {
+    let run_dir = tempfile::tempdir().unwrap();
+    let dir = run_dir.path().to_str().unwrap();
+    let body = r#"{"group":"research","from":"10.1.1.2","to":"10.1.2.9","class":{"id":0,"name":null,"why":"no policy"},"verdict":"unresolved","why":"it would be asked now","candidates":[],"winners":[]}"#;
+    let asked = answer_once(run_dir.path(), "200 OK", body);
+    let output = sterna(&["path", "10.1.1.2", "10.1.2.9", "--group", "research", "--run-dir", dir]);
+    assert_eq!(asked.recv().unwrap(), "GET /v1/path?from=10.1.1.2&to=10.1.2.9&group=research HTTP/1.1");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).ends_with("verdict  waits: it would be asked now\n"), "{}", stdout(&output));
+
+    std::fs::remove_file(run_dir.path().join("control.sock")).unwrap();
+    let asked = answer_once(run_dir.path(), "404 Not Found", r#"{"error":"there is no class fast"}"#);
+    let output = sterna(&["path", "10.1.1.2", "10.1.2.9", "--class", "fast", "--run-dir", dir]);
+    assert_eq!(asked.recv().unwrap(), "GET /v1/path?from=10.1.1.2&to=10.1.2.9&class=fast HTTP/1.1");
+    assert_eq!((output.status.code(), stderr(&output).trim()), (Some(2), "sterna: there is no class fast"));
+
+    let output = sterna(&["path", "10.1.1.2", "fd00::1", "--run-dir", dir]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("one address family"));
+}
