@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use sterna_config::Code;
-use sterna_controlplane::{eid_api, etr, itr, lisp, server};
+use sterna_controlplane::{context, eid_api, etr, itr, lisp, server};
 use sterna_dataplane::counters::catalogue;
 use sterna_shm::{CounterDesc, Kind};
 
@@ -152,6 +152,10 @@ fn lisp_counters() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
         (
             "server: Map-Server and Map-Resolver",
             did.chain(server::Refusal::ALL.iter().map(refused)).collect(),
+        ),
+        (
+            "context: what agents report",
+            context::StoreCounter::ALL.iter().map(|of| (of.name(), of.sentence().to_owned())).collect(),
         ),
         (
             "eid_api: agents at their gateway's address",

@@ -212,6 +212,7 @@ impl Etr {
         let old = std::mem::replace(&mut self.database, Database::new(&self.settings));
         for entry in old.prefixes().difference(self.database.prefixes()) {
             self.registrar.withdraw(*entry, now);
+            self.contexts.forget(entry);
         }
         for entry in self.database.prefixes() {
             if self.registrar.track(entry).is_none_or(|track| track.withdrawn) {

@@ -60,8 +60,10 @@ impl Etr {
         locators: &[LocatorRecord],
         now: Instant,
     ) -> Option<Acx> {
+        let said =
+            batch.entries.iter().any(|(entry, withdrawn)| !withdrawn && self.contexts.get(entry).is_some());
         let peer = self.contexts.peer(batch.server);
-        if batch.retries > 0 && peer.repeated(now) {
+        if batch.retries > 0 && (said || peer.is_tried()) && peer.repeated(now) {
             self.contexts.pause(batch.server);
         }
         if !self.contexts.peer(batch.server).carries(now) {

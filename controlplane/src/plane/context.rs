@@ -142,6 +142,17 @@ impl ControlPlane {
         self.settle(out, now);
     }
 
+    /// New settings may leave no place for some of those that reported.
+    pub(super) fn forget_absent_contexts(&mut self) {
+        let here =
+            |(iid, eid): &(Iid, IpAddr)| self.roles.etr().is_some_and(|etr| etr.may_report(*iid, *eid));
+        let all = self.contexts.iter().map(|(iid, eid, _)| (iid, eid));
+        let absent: Vec<_> = all.filter(|agent| !here(agent)).collect();
+        for (iid, eid) in absent {
+            self.contexts.forget(iid, eid);
+        }
+    }
+
     /// What was reported.
     pub fn contexts(&self) -> &Store {
         &self.contexts

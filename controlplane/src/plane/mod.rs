@@ -141,6 +141,7 @@ impl ControlPlane {
         self.config = config;
         self.publish_all();
         self.configure_roles(now);
+        self.forget_absent_contexts();
         self.warn();
         Ok(changes)
     }

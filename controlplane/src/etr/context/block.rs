@@ -112,7 +112,7 @@ impl Delta {
     /// Adds what changed of an EID; false when there is no room for it.
     pub(super) fn add(&mut self, entry: Entry, pending: &Reported, ttl_s: u32) -> bool {
         let (iid, prefix) = entry;
-        let own = (!pending.own.is_empty()).then(|| (Scope::Eid(iid, prefix), &pending.own));
+        let own = (!pending.own.is_empty()).then_some((Scope::Eid(iid, prefix), &pending.own));
         let locators = pending.locators.iter();
         let locators = locators.map(|(rloc, said)| (Scope::EidLocator(iid, prefix, *rloc), said));
         let scoped = own

@@ -72,6 +72,11 @@ impl Peer {
         self.mode == Mode::With
     }
 
+    /// Context is left out to see whether it is the reason for silence.
+    pub(in crate::etr) fn is_tried(&self) -> bool {
+        self.mode == Mode::Trial
+    }
+
     /// It has shown that it knows ACX.
     pub(in crate::etr) fn is_aware(&self) -> bool {
         self.aware
@@ -96,10 +101,10 @@ impl Peer {
 
     /// A register without context is answered. True when that shows that it was the context that kept answers away.
     pub(in crate::etr) fn answered_plain(&mut self, now: Instant) -> bool {
-        self.unanswered = 0;
+        // Else it says nothing of those with context.
         let shown = self.mode == Mode::Trial;
         if shown {
-            self.mode = Mode::Without { until: now + RETEST };
+            (self.mode, self.unanswered) = (Mode::Without { until: now + RETEST }, 0);
         }
         shown
     }
@@ -159,6 +164,13 @@ mod test {
         let (mut peer, now) = (Peer::default(), Instant::now());
         let at = |ms: u64| now + Duration::from_millis(ms);
         assert_eq!([50, 60, 250, 1250].map(|ms| peer.repeated(at(ms))), [false, false, false, true]);
+        // What was answered without it before says nothing of those with it.
+        let mut other = Peer::default();
+        for ms in [50, 250, 1250] {
+            assert!(!other.answered_plain(at(ms)));
+            other.repeated(at(ms));
+        }
+        assert!(!other.carries(at(1250)));
         assert!(!peer.carries(at(1250)) && peer.answered_plain(at(1300)));
         let over = at(1300) + RETEST;
         assert!(!peer.carries(over - Duration::from_millis(1)) && peer.carries(over));
