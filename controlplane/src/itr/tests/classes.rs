@@ -8,7 +8,7 @@ use super::bench::*;
 use super::said::*;
 use crate::context::Class;
 use crate::itr::{Counter, ItrSettings};
-use crate::outbox::{Choice, Locator, Mapping};
+use crate::outbox::{Choice, Chosen, Locator, Mapping};
 
 #[test]
 fn without_classes_requests_say_nothing_and_answers_have_no_rows() {
@@ -133,7 +133,8 @@ fn a_legacy_answer_will_not_do_where_context_is_required() {
     let mut blind = host(&[1, 2]);
     blind.locators[1].priority = 2;
     bench.reply(&[blind]);
-    let unknown = row(&[chosen(1, 1), chosen(2, 2)]);
+    // A registered priority binds open flows too.
+    let unknown = row(&[chosen(1, 1), Chosen { keep: false, ..chosen(2, 2) }]);
     let rows =
         BTreeMap::from([(0, unknown.clone()), (1, Choice::NoMatch), (2, unknown.clone()), (3, unknown)]);
     assert_eq!(bench.rows(), [rows]);
