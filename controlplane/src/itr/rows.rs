@@ -40,7 +40,8 @@ impl Circumstances<'_> {
         if answer.nobody || (answer.blind && hashed.class.require_context) {
             return Choice::NoMatch;
         }
-        let ranked = self.ranked(&answer.fits, &hashed.class.constraints);
+        let mut ranked = self.ranked(&answer.fits, &hashed.class.constraints);
+        ranked.retain(|one| self.is_known_enough(&answer.fits, one, hashed));
         // Those that nothing is sent to tell apart "none is reachable" from "none will do".
         let sendable = ranked.iter().any(|one| one.priority != SOURCE_ONLY);
         let used = ranked.iter().filter(|one| one.priority != SOURCE_ONLY || !sendable);
@@ -54,6 +55,12 @@ impl Circumstances<'_> {
         }
         row.sort_by_key(|chosen| chosen.locator.address);
         Choice::Locators(row)
+    }
+
+    /// For a class that requires context, what nobody says anything of is no match, whoever answered.
+    fn is_known_enough(&self, fits: &[Fit], one: &Ranked, hashed: &Hashed) -> bool {
+        let says = |fit: &Fit| !fit.at(self.now).is_empty();
+        !hashed.class.require_context || fits.get(one.index).is_some_and(says)
     }
 
     /// Those that will do for these constraints, best first.

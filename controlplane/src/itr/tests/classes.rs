@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sterna_wire::lisp::control::acx::Acx;
+use sterna_wire::lisp::control::acx::{Acx, Attributes};
 
 use super::bench::*;
 use super::said::*;
@@ -74,6 +74,19 @@ fn one_question_per_need_is_open_and_an_answer_for_all_settles_them() {
     assert_eq!(bench.asked.len(), 4, "nothing is open");
     bench.miss_class(EID, 1);
     assert_eq!((bench.rows(), bench.asked.len()), (vec![rows], 4), "said again at once");
+}
+
+#[test]
+fn a_locator_that_nobody_speaks_of_is_no_match_where_context_is_required() {
+    let strict = Class { id: 4, require_context: true, ..classes()[1].clone() };
+    let mut bench = Bench::new(ItrSettings { classes: vec![classes()[1].clone(), strict], ..settings() });
+    bench.alive = vec![rloc(1), rloc(2)];
+    bench.miss_class(EID, 4);
+    let nonce = bench.asked[0].nonce();
+    bench.reply_with(nonce, &[host(&[1, 2])], &block(&[Attributes::default(), loaded(100)]));
+    assert_eq!(last(&bench, 4), Some(row(&[chosen(2, 1)])));
+    let lenient = last(&bench, 2);
+    assert!(matches!(&lenient, Some(Choice::Locators(row)) if row.len() == 2), "{lenient:?}");
 }
 
 #[test]

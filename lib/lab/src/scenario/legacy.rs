@@ -37,6 +37,8 @@ const OOR_REPLY: &str = "20000001fb5ff96bd4ea46f90000000a0118100000000001c0a8020
 const OOR_UNKNOWN: &str = "800000004500003c000c4000ff11f048c0a80102c0a8090910f610f600287a0d100000013f7fad6fdabe6b0f0001c0a8010200010a00000b00200001c0a80909";
 /// Their addresses.
 const OORS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 11), Ipv4Addr::new(10, 0, 0, 12)];
+/// The port of LISP data packets.
+const DATA: u16 = 4341;
 /// How long a message may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// What the scripted legacy ETR serves, and what the plain Map-Server knows: both at the outsider.
@@ -268,6 +270,11 @@ fn by_class(run: &Run<'_>, site: Site, target: Ipv4Addr) -> Result<([u64; 4], u6
         Ok(drops.iter().filter(|drop| drop.reason == "drop_class_no_match").map(|drop| drop.count).sum())
     };
     let (before, host) = (no_match()?, Host::new(site, 1));
+    // Somebody takes what comes there, so that its kernel sends no errors back.
+    let sink = SocketAddr::new(Node::Outsider.address(Family::V4), DATA);
+    let outsider = run.lab.namespace(Node::Outsider.name());
+    let _sink =
+        outsider.run(|| UdpSocket::bind(sink))?.map_err(LabError::io("opening a sink of LISP packets"))?;
     let mut sent = [0; 4];
     for (at, dscp) in [0, LIKES_GPU, NEEDS_GPU, NEEDS_GPU_ANYHOW].into_iter().enumerate() {
         let witness = run.lab.witness().ok_or_else(no_gateway)?;

@@ -21,9 +21,11 @@ use crate::namespace::Namespace;
 
 /// Source ports are given out in turns: a port that is used again within a minute is no new flow to a gateway.
 static NEXT: AtomicU16 = AtomicU16::new(0);
-/// The first source port, and how many there are: below those that the kernel gives out.
-const FIRST: u16 = 10_000;
+/// The first source port, and how many there are. None of them is a port that tshark takes for another protocol's.
+const FIRST: u16 = 50_000;
 const PORTS: u16 = 10_000;
+/// Ports that may be taken in a row: the kernel gives them out too.
+const TAKEN: usize = 16;
 /// How long the last answers of a round may take.
 const GRACE: Duration = Duration::from_millis(1500);
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
@@ -91,8 +93,7 @@ impl Census {
     pub fn open(namespace: &Namespace, plan: CensusPlan) -> Result<Self> {
         let what = || LabError::io(format!("opening {} flows from {}", plan.flows, plan.source));
         let open = || -> io::Result<Socket> {
-            let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
-            let socket = udp(SocketAddr::new(plan.source, port))?;
+            let socket = next_port(plan.source)?;
             if plan.source.is_ipv4() {
                 socket.set_tos_v4(u32::from(plan.dscp) << 2)?;
             }
@@ -132,6 +133,21 @@ impl Census {
         // What the kernel refuses to send was asked all the same, and is found unanswered.
         let _ = self.sockets[flow as usize].send(&packet);
     }
+}
+
+/// A socket on the next port that nobody has.
+fn next_port(source: IpAddr) -> io::Result<Socket> {
+    let next = || FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
+    let mut opened = udp(SocketAddr::new(source, next()));
+    for _ in 0..TAKEN {
+        match opened {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                opened = udp(SocketAddr::new(source, next()));
+            }
+            other => return other,
+        }
+    }
+    opened
 }
 
 /// The answers of one round.
