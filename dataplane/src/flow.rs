@@ -11,8 +11,9 @@ pub const PINS: usize = 1 << 16;
 /// A pin that no packet used for this long may be replaced.
 const IDLE_NS: u64 = 60_000_000_000;
 
-/// How many places a flow may take.
-const WAYS: usize = 2;
+/// How many places a flow may take. With a table half full two are taken for a quarter of the new flows, and those would
+/// follow every change of fitness to another agent; eight are for one in 250.
+const WAYS: usize = 8;
 
 /// The hash of a flow: addresses, protocol, ports (or, for fragments, the datagram's identification).
 #[inline]
@@ -238,6 +239,20 @@ mod tests {
             assert_eq!(pick(&before, 7, 42, &mut flows, 1), Some(0));
             assert_eq!(pick(&other, 8, 42, &mut flows, 1), Some(1));
         }
+    }
+
+    #[test]
+    fn a_table_half_full_pins_nearly_every_flow() {
+        let mut flows = FlowTable::new();
+        let mixed =
+            |i: u64| sterna_cpu::fold_multiply(i ^ 0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93) as u32;
+        let both = ranked([1, 1], [true, true], 1);
+        let half = PINS as u64 / 2;
+        (0..half).for_each(|i| {
+            pick(&both, 7, mixed(i), &mut flows, 1);
+        });
+        let pinned = flows.pins.iter().filter(|pin| pin.taken).count() as u64;
+        assert!(pinned >= half - half / 100, "{pinned} of {half}");
     }
 
     #[test]
