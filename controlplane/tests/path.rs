@@ -118,7 +118,7 @@ fn block(said: &[Attributes]) -> Acx {
 /// One with a GPU and little load, one that failed, one of which nothing is known.
 fn three() -> (EidRecord, Acx) {
     let load = |permille| Some(Load { permille: Some(permille), queue: None });
-    let fit = Attributes { hardware: Some(gpu()), load: load(400), ..Attributes::default() };
+    let fit = Attributes { hardware: Some(gpu()), load: load(100), ..Attributes::default() };
     let failed = Attributes { state: Some(AgentState::Failed), ..fit.clone() };
     (record(&[71, 72, 73]), block(&[fit, failed, Attributes::default()]))
 }
@@ -155,7 +155,7 @@ async fn the_winner_and_the_others_are_explained() {
     assert_eq!(body["why"], "203.0.113.71 is the only one that will do");
     assert_eq!((&body["mapping"]["eid"], &body["mapping"]["state"]), (&json!(HOST), &json!("fresh")));
     let first = &body["candidates"][0];
-    assert_eq!(first["attributes"], json!({ "hardware": ["gpu"], "load_permille": 400 }));
+    assert_eq!(first["attributes"], json!({ "hardware": ["gpu"], "load_permille": 100 }));
     assert_eq!(
         first["constraints"],
         json!([
@@ -163,13 +163,10 @@ async fn the_winner_and_the_others_are_explained() {
             { "need": "load 500 permille or less", "hard": false, "weight": 8, "met": "met", "passes": true },
         ])
     );
-    assert_eq!(
-        first["terms"],
-        json!({ "latency": -50, "load": -100, "state": -50, "soft": [80], "path": 0 })
-    );
+    assert_eq!(first["terms"], json!({ "latency": -50, "load": -25, "state": -50, "soft": [80], "path": 0 }));
     assert_eq!(
         (&first["score"], &first["effective"], &first["priority"]),
-        (&json!(380), &json!(820), &json!(1))
+        (&json!(455), &json!(745), &json!(1))
     );
     assert_eq!((&first["path"]["state"], &first["winner"]), (&json!("up"), &json!(true)));
     let excluded = |address: &str| {
@@ -179,7 +176,7 @@ async fn the_winner_and_the_others_are_explained() {
     assert_eq!(excluded("203.0.113.72"), "nobody may use it: it is failed");
     assert_eq!(excluded("203.0.113.73"), "the class requires hardware gpu");
     let plain = bench.path(&format!("from=10.1.1.2&to={EID}&group=100")).await;
-    // 400 against 275: two groups.
+    // 375 against 275: two groups.
     assert_eq!(plain["winners"], json!(["203.0.113.71"]));
     assert_eq!(plain["why"], "203.0.113.71 has the lowest effective value, by more than the spread of 50");
 }
