@@ -11,8 +11,8 @@ use crate::finding::{At, Located};
 use crate::secret::Secrets;
 use crate::tree::{Listed, Node};
 use crate::{
-    Config, Role, Side, class, context, dataplane, gateway, group, key, map_resolver, map_server, mapping,
-    mapping_system, paths, policy, port, rloc, site,
+    Config, Policy, Role, Side, class, context, dataplane, gateway, group, key, map_resolver, map_server,
+    mapping, mapping_system, paths, policy, port, rloc, site,
 };
 
 /// The file itself.
@@ -285,15 +285,19 @@ impl Draft {
                 .or_else(|| resolves.then(Default::default)),
             sites: all(self.sites.into_values()?.into_iter().map(|site| site.finish(secrets)))?,
             classes: all(self.classes.into_values()?.into_iter().map(class::Draft::finish))?,
-            policies: all(self
-                .policies
-                .into_values()?
-                .into_iter()
-                .zip(policy_numbers)
-                .map(|(policy, (group, class))| policy.finish(group, class?)))?,
+            policies: typed_policies(self.policies, policy_numbers)?,
             context: self.context.finish()?,
         })
     }
+}
+
+/// The policies with the numbers of their groups and classes.
+fn typed_policies(
+    policies: Listed<policy::Draft>,
+    numbers: Vec<(Option<Iid>, Option<u8>)>,
+) -> Option<Vec<Policy>> {
+    let policies = policies.into_values()?.into_iter().zip(numbers);
+    all(policies.map(|(policy, (group, class))| policy.finish(group, class?)))
 }
 
 /// What a section gives, nothing when it is absent; the outer nothing when it was bad.

@@ -4,40 +4,31 @@
 //! confirmed by a Map-Notify, refreshed. Entries that are due together share a message. The registrar knows times
 //! and nonces, but no bytes: it says which entries go into the next message.
 
+mod message;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use sterna_wire::lisp::control::LispAddress;
 use sterna_wire::{Iid, Prefix};
 
 use super::context::Size;
 use super::retry;
 use crate::random::Random;
+pub(super) use message::{MESSAGE, OVERHEAD};
 pub(super) use track::{Batch, Progress, Track, Verdict};
 use track::{Kind, Sent};
 
 /// A prefix that we register, and its group.
 pub(super) type Entry = (Iid, Prefix);
 
-/// The most bytes of a message: it fits every path without being fragmented.
-pub(super) const MESSAGE: usize = 1200;
-/// Message header, the longest authentication data, xTR-ID and site-ID.
-pub(super) const OVERHEAD: usize = 16 + 32 + 24;
-/// An EID record without its EID and locators.
-const RECORD: usize = 10;
-/// Records that one message can count.
-const RECORDS: usize = 255;
 /// Messages to one Map-Server within a [`WINDOW`].
 const MESSAGES: u32 = 64;
 const WINDOW: Duration = Duration::from_millis(10);
 /// Messages whose answer is waited for, and for how long.
 const SENT: usize = 16_384;
 const SENT_FOR: Duration = Duration::from_secs(120);
-/// Entries looked at for one message beyond those that are due.
-const RIDERS: usize = 64;
 /// How long a registration that is not confirmed counts as newer than a move we are told of.
 const NEWER_WITHIN: Duration = Duration::from_secs(3);
 /// After so many messages a withdrawal counts as done: the registration dies by itself.
@@ -256,47 +247,6 @@ impl Registrar {
     /// Whether as many messages were sent in this short time as the socket should be asked to take.
     fn window_full(&self, now: Instant) -> bool {
         self.window.is_some_and(|(start, count)| count >= MESSAGES && now.duration_since(start) < WINDOW)
-    }
-
-    /// Entries for one message: those due, then those due soon.
-    fn pick(
-        &self,
-        (server, kind): (IpAddr, Kind),
-        locators: usize,
-        context: impl Fn(&Entry) -> Size,
-        (now, until): (Instant, Instant),
-    ) -> Vec<Entry> {
-        let mut room = MESSAGE - OVERHEAD;
-        let mut behind = Size::default();
-        let mut picked = Vec::new();
-        let mut riders = 0;
-        for (due, entry) in self.queues.get(&(server, kind)).into_iter().flatten() {
-            if *due > until || riders > RIDERS || picked.len() == RECORDS {
-                break;
-            }
-            if *due > now {
-                riders += 1;
-                if !self.is_resting(server, entry) {
-                    continue;
-                }
-            }
-            let (iid, prefix) = entry;
-            let bytes = RECORD + LispAddress::for_eid(*iid, prefix.addr()).encoded_len() + locators;
-            let more = behind.and(context(entry));
-            if (bytes > room || !more.fits(room.saturating_sub(bytes))) && !picked.is_empty() {
-                break;
-            }
-            (room, behind) = (room.saturating_sub(bytes), more);
-            picked.push(*entry);
-        }
-        picked
-    }
-
-    /// Whether the entry only waits for its refresh.
-    fn is_resting(&self, server: IpAddr, entry: &Entry) -> bool {
-        self.tracks.get(entry).is_some_and(|track| {
-            track.servers.iter().any(|(known, progress)| *known == server && progress.tries == 0)
-        })
     }
 
     /// Notes that the entry is sent now: whether it is withdrawn, its generation, whether it is a repetition.

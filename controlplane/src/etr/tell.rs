@@ -7,7 +7,7 @@ use sterna_wire::lisp::control::acx::{Acx, Status, StatusCode};
 use sterna_wire::lisp::control::{LocatorRecord, MapNotify, MapRegister};
 use sterna_wire::{Iid, Prefix};
 
-use super::context::{Placed, snapshot};
+use super::context::{Carried, Placed, snapshot};
 use super::counters::Counter;
 use super::register::{Batch, Entry};
 use super::{Etr, entry_of};
@@ -129,33 +129,36 @@ impl Etr {
             self.counters.count(Counter::ContextLegacy);
         }
         let Some(block) = block else { return };
-        let code = block.status.map_or(StatusCode::Ok, |Status { code, .. }| code);
-        let again = match code {
+        for entry in self.outcome(&block, &carried, notify, server) {
+            self.registrar.sooner(&entry, server, now);
+        }
+    }
+
+    /// What became of the context that a message carried. Gives the entries that are to be told again.
+    fn outcome(&mut self, block: &Acx, carried: &Carried, notify: &MapNotify, server: IpAddr) -> Vec<Entry> {
+        match block.status.map_or(StatusCode::Ok, |Status { code, .. }| code) {
             StatusCode::Ok => {
                 self.counters.count(Counter::ContextsConfirmed);
-                return self.contexts.confirmed(&carried);
+                self.contexts.confirmed(carried);
+                Vec::new()
             }
             StatusCode::StaleSequence => {
-                let next = self.registrar.next_nonce();
                 self.counters.count(Counter::ContextStale);
-                if !self.contexts.peer(server).overtaken(block.seq, next) {
-                    return;
-                }
-                self.contexts.unknown(&carried)
+                let next = self.registrar.next_nonce();
+                let newer = self.contexts.peer(server).overtaken(block.seq, next);
+                if newer { self.contexts.unknown(carried) } else { Vec::new() }
             }
             // Perhaps it has lost the registration that the context belongs to. Its record tells both.
             StatusCode::Denied => {
                 self.counters.count(Counter::ContextDenied);
-                self.contexts.unknown(&carried).into_iter().filter(|_| notify.records.is_empty()).collect()
+                let again = self.contexts.unknown(carried);
+                if notify.records.is_empty() { again } else { Vec::new() }
             }
             _ => {
                 self.counters.count(Counter::ContextRefused);
-                drop(self.contexts.unknown(&carried));
-                return;
+                drop(self.contexts.unknown(carried));
+                Vec::new()
             }
-        };
-        for entry in again {
-            self.registrar.sooner(&entry, server, now);
         }
     }
 }

@@ -317,3 +317,171 @@ fn many_changes_share_messages_within_their_bounds() {
         single.sent();
     }
 }
+
+mod with_our_map_server {
+    use std::net::SocketAddr;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::etr::Etr;
+    use crate::etr::scripted::prefix;
+    use crate::outbox::{CONTROL_PORT, Outbox};
+    use crate::random::Random;
+    use crate::server::{Scope, Server, ServerSettings, SiteSettings};
+
+    /// An ETR of ours and a Map-Server of ours, who hear each other at once.
+    struct Pair {
+        etr: Etr,
+        server: Server,
+        now: Instant,
+    }
+
+    fn server() -> Server {
+        let scope = Scope { iid: iid(), prefix: prefix("10.1.0.0/16"), more_specifics: true };
+        let site = SiteSettings { keys: vec![key()], scopes: vec![scope], ..SiteSettings::named("site-a") };
+        let settings =
+            ServerSettings { addresses: vec![SERVER], sites: vec![site], ..ServerSettings::default() };
+        let mut server = Server::new(settings.clone(), Random::seeded(3));
+        server.configure(settings, Instant::now(), &mut Outbox::default());
+        server
+    }
+
+    fn etr(first_nonce: u64) -> Etr {
+        Etr::new(settings(&[HOME]), IDENTITY, Random::seeded(1), first_nonce)
+    }
+
+    impl Pair {
+        fn new() -> Self {
+            let mut pair = Pair { etr: etr(1000), server: server(), now: Instant::now() };
+            pair.pass(0);
+            pair.attach();
+            pair
+        }
+
+        fn attach(&mut self) {
+            let mut out = Outbox::default();
+            self.etr.attach(iid(), eid(5), self.now, &mut out).unwrap();
+            self.carry(out);
+        }
+
+        /// Carries what the ETR sends to the server, and its answers back, until nobody says anything.
+        fn carry(&mut self, mut out: Outbox) {
+            let home = SocketAddr::new(ip(HOME), CONTROL_PORT);
+            for _ in 0..20 {
+                let mut back = Outbox::default();
+                for datagram in std::mem::take(&mut out.datagrams) {
+                    if let Ok(register) = MapRegister::parse(&datagram.bytes) {
+                        self.server.map_register(
+                            &register,
+                            &datagram.bytes,
+                            home,
+                            SERVER,
+                            self.now,
+                            &mut back,
+                        );
+                    }
+                }
+                self.server.tick(self.now, &mut back);
+                for datagram in back.datagrams {
+                    let notify = MapNotify::parse(&datagram.bytes).unwrap();
+                    let from = SocketAddr::new(SERVER, CONTROL_PORT);
+                    self.etr.map_notify(&notify, &datagram.bytes, from, self.now, &mut out);
+                }
+                if out.datagrams.is_empty() {
+                    return;
+                }
+            }
+            panic!("they never come to rest");
+        }
+
+        fn pass(&mut self, seconds: u64) {
+            let end = self.now + Duration::from_secs(seconds);
+            while let Some(due) = self.etr.next_deadline().filter(|due| *due <= end) {
+                self.now = self.now.max(due);
+                let mut out = Outbox::default();
+                self.etr.tick(self.now, &mut out);
+                self.carry(out);
+            }
+            self.now = end;
+            let mut out = Outbox::default();
+            self.etr.tick(self.now, &mut out);
+            self.carry(out);
+        }
+
+        fn tell(&mut self, reported: Reported) {
+            let telling = Telling { iid: iid(), eid: eid(5), reported, ttl: Duration::from_secs(90) };
+            let mut out = Outbox::default();
+            self.etr.tell_context(telling, self.now);
+            self.etr.send_contexts(self.now, &mut out);
+            self.carry(out);
+        }
+
+        fn known(&self) -> Option<Attributes> {
+            let all = self.server.registrations(self.now);
+            let one = all.into_iter().find(|view| view.prefix == eid(5).into());
+            let told: Vec<_> = self.server.counters().all().filter(|(_, count)| *count > 0).collect();
+            let one = one.unwrap_or_else(|| panic!("{told:?}"));
+            one.context.map(|context| context.whole)
+        }
+
+        fn count(&self, counter: Counter) -> u64 {
+            self.etr.counters().get(counter)
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_what_is_known() {
+        let mut pair = Pair::new();
+        pair.tell(says(AgentState::Active, 400));
+        assert_eq!(pair.known(), Some(says(AgentState::Active, 400).own));
+        assert_eq!(pair.count(Counter::ContextDeltasSent), 0);
+        pair.tell(says(AgentState::Busy, 400));
+        assert_eq!(
+            (pair.known(), pair.count(Counter::ContextDeltasSent)),
+            (Some(says(AgentState::Busy, 400).own), 1)
+        );
+        // Refreshes keep it.
+        pair.pass(600);
+        assert_eq!(pair.known(), Some(says(AgentState::Busy, 400).own));
+        pair.tell(Reported::default());
+        assert_eq!(pair.known().unwrap_or_default(), Attributes::default());
+        assert_eq!((pair.count(Counter::ContextDenied), pair.count(Counter::ContextRefused)), (0, 0));
+    }
+
+    #[test]
+    fn a_gateway_that_lost_its_sequence_goes_on_above_the_stored_one() {
+        let mut pair = Pair::new();
+        pair.tell(says(AgentState::Active, 400));
+        // Its next life has higher nonces, whose lower halves are lower.
+        pair.etr = etr((1 << 40) | 7);
+        pair.pass(0);
+        pair.attach();
+        assert_eq!(
+            pair.known(),
+            Some(says(AgentState::Active, 400).own),
+            "nothing was said of it, so it stays"
+        );
+        pair.tell(says(AgentState::Failed, 400));
+        assert_eq!(
+            (pair.known(), pair.count(Counter::ContextStale)),
+            (Some(says(AgentState::Failed, 400).own), 1)
+        );
+        pair.tell(says(AgentState::Idle, 400));
+        assert_eq!(
+            (pair.known(), pair.count(Counter::ContextStale)),
+            (Some(says(AgentState::Idle, 400).own), 1)
+        );
+    }
+
+    #[test]
+    fn a_server_that_lost_everything_is_told_everything() {
+        let mut pair = Pair::new();
+        pair.tell(says(AgentState::Active, 400));
+        pair.server = server();
+        pair.tell(says(AgentState::Busy, 400));
+        assert_eq!(
+            (pair.known(), pair.count(Counter::ContextDenied)),
+            (Some(says(AgentState::Busy, 400).own), 1)
+        );
+    }
+}

@@ -1,5 +1,8 @@
 use std::net::IpAddr;
 
+use sterna_wire::lisp::control::LispAddress;
+
+use super::message::RECORD;
 use super::*;
 use crate::etr::context::Size;
 
