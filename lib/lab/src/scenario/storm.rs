@@ -162,8 +162,8 @@ fn report(run: &Run<'_>, from: u32, round: u32, sum: &mut Reported) -> Result<()
 /// What a batch's answer says of its lines.
 fn add(body: &Value, sum: &mut Reported) {
     let count = |name: &str| body[name].as_u64().unwrap_or(0);
-    sum.taken += count("ok");
-    sum.limited += count("rate");
+    sum.taken += count("taken");
+    sum.limited += count("limited");
     sum.other += count("refused");
 }
 
@@ -182,7 +182,7 @@ fn judge(
     tally: &crate::traffic::ledger::Tally,
 ) -> Result<Outcome> {
     let gateway = run.lab.gateway(Site::B).ok_or_else(no_gateway)?;
-    let suppressed: u64 = ["suppressed_threshold", "suppressed_interval", "rate_limited"]
+    let suppressed: u64 = ["suppressed_threshold", "suppressed_interval", "suppressed_rate"]
         .into_iter()
         .map(|name| gateway.api().count(name))
         .sum::<Result<u64>>()?;
