@@ -199,7 +199,7 @@ impl Stack {
         let time = self.time(now);
         let next = self.interface.poll_at(time, &self.sockets);
         let next = next.map(|at| {
-            let micros = u64::try_from((at - time).total_micros()).unwrap_or(0);
+            let micros = (at - time).total_micros();
             now + std::time::Duration::from_micros(if at > time { micros } else { 0 })
         });
         // One that is over already waits for its user alone.
