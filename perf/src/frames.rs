@@ -1,7 +1,12 @@
 //! The packets that a case feeds in: written once, their one changing address rewritten long before each use.
 
-use anyhow::{Context, Result};
+use crate::case::Order;
+use anyhow::{Context, Result, bail};
 use etherparse::PacketBuilder;
+use rand::distr::Distribution;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::Zipf;
 use sterna_wire::checksum;
 
 /// Direction of a case.
@@ -15,7 +20,7 @@ pub enum Direction {
 }
 
 /// Address family of a header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
     /// IPv4.
@@ -25,6 +30,23 @@ pub enum Family {
 }
 
 impl Family {
+    /// As it stands in names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::V4 => "v4",
+            Family::V6 => "v6",
+        }
+    }
+
+    /// Reads a name.
+    pub fn parse(name: &str) -> Result<Family> {
+        match name {
+            "v4" => Ok(Family::V4),
+            "v6" => Ok(Family::V6),
+            other => bail!("{other} is no address family: v4 or v6"),
+        }
+    }
+
     /// Bytes of the outer headers behind Ethernet.
     pub fn outer_len(self) -> usize {
         match self {
@@ -48,26 +70,22 @@ pub const LOCAL_V4: [u8; 4] = [192, 0, 2, 1];
 pub const LOCAL_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// The remote RLOCs.
 pub const REMOTE_V4: [u8; 4] = [198, 51, 100, 1];
+/// The second locator of mappings with two.
+pub const OTHER_V4: [u8; 4] = [198, 51, 100, 2];
+/// See [`OTHER_V4`].
+pub const OTHER_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
 /// See [`REMOTE_V4`].
 pub const REMOTE_V6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 /// The local agent.
 pub const AGENT_V4: [u8; 4] = [10, 255, 0, 5];
 /// See [`AGENT_V4`].
 pub const AGENT_V6: [u8; 16] = [0xfd, 0, 0, 0x64, 0, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+/// Stands in a new frame until the first address is put there.
+const FIRST_V4: [u8; 4] = [10, 0, 0, 0];
+/// See [`FIRST_V4`].
+const FIRST_V6: [u8; 16] = [0xfd, 0, 0, 0x64, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 /// The measured group.
 pub const IID: u32 = 100;
-
-/// The `n`th remote EID, below 10.128.0.0.
-pub fn eid_v4(n: u32) -> [u8; 4] {
-    (0x0a00_0000u32 + n).to_be_bytes()
-}
-
-/// The `n`th remote EID.
-pub fn eid_v6(n: u32) -> [u8; 16] {
-    let mut out = [0xfd, 0, 0, 0x64, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    out[12..].copy_from_slice(&n.to_be_bytes());
-    out
-}
 
 /// One frame of a case, with EID 0 as the remote one; `size` is the inner packet's length in bytes.
 pub fn template(direction: Direction, inner: Family, outer: Family, size: usize) -> Result<Vec<u8>> {
@@ -109,11 +127,11 @@ fn inner_packet(direction: Direction, inner: Family, size: usize) -> Result<Vec<
     let away = direction == Direction::Encap;
     match inner {
         Family::V4 => {
-            let (s, d) = if away { (AGENT_V4, eid_v4(0)) } else { (eid_v4(0), AGENT_V4) };
+            let (s, d) = if away { (AGENT_V4, FIRST_V4) } else { (FIRST_V4, AGENT_V4) };
             PacketBuilder::ipv4(s, d, 64).udp(4000, 5000).write(&mut out, &payload)?;
         }
         Family::V6 => {
-            let (s, d) = if away { (AGENT_V6, eid_v6(0)) } else { (eid_v6(0), AGENT_V6) };
+            let (s, d) = if away { (AGENT_V6, FIRST_V6) } else { (FIRST_V6, AGENT_V6) };
             PacketBuilder::ipv6(s, d, 64).udp(4000, 5000).write(&mut out, &payload)?;
         }
     }
@@ -147,45 +165,72 @@ impl Slot {
         Slot { inner, inner_at, address_at: inner_at + within }
     }
 
-    /// Puts remote EID `n` into the frame and mends the inner header checksum.
-    pub fn put(&self, frame: &mut [u8], n: u32) {
+    /// Puts a remote address into the frame and mends the inner header checksum; IPv4 is the first four bytes.
+    pub fn put(&self, frame: &mut [u8], address: &[u8; 16]) {
         match self.inner {
             Family::V4 => {
-                frame[self.address_at..self.address_at + 4].copy_from_slice(&eid_v4(n));
+                frame[self.address_at..self.address_at + 4].copy_from_slice(&address[..4]);
                 let header = &mut frame[self.inner_at..self.inner_at + 20];
                 header[10..12].fill(0);
                 let sum = checksum::fold(checksum::sum(header));
                 header[10..12].copy_from_slice(&sum.to_be_bytes());
             }
-            Family::V6 => frame[self.address_at..self.address_at + 16].copy_from_slice(&eid_v6(n)),
+            Family::V6 => frame[self.address_at..self.address_at + 16].copy_from_slice(address),
         }
     }
 }
 
-/// Remote EIDs in turn or at random (xorshift64*, seeded: the same in every run).
+/// The exponent of [`Order::Zipf`].
+const EXPONENT: f64 = 1.1;
+
+/// Numbers of remote EIDs, one after the other; the same in every run.
 pub struct Sequence {
     eids: u32,
-    random: bool,
-    state: u64,
+    turn: u32,
+    random: Option<StdRng>,
+    zipf: Option<Zipf<f64>>,
 }
 
 impl Sequence {
-    /// Numbers below `eids`.
-    pub fn new(eids: u32, random: bool) -> Sequence {
-        Sequence { eids, random, state: if random { 0x9e37_79b9_7f4a_7c15 } else { 0 } }
+    /// Numbers below `eids`, which is not zero.
+    pub fn new(eids: u32, order: Order) -> Result<Sequence> {
+        let random = (order != Order::Sequential).then(|| StdRng::seed_from_u64(0x9e37_79b9_7f4a_7c15));
+        let zipf = (order == Order::Zipf).then(|| Zipf::new(f64::from(eids), EXPONENT)).transpose()?;
+        Ok(Sequence { eids, turn: 0, random, zipf })
     }
 
     /// The next one.
     pub fn next(&mut self) -> u32 {
-        if !self.random {
-            let n = self.state as u32;
-            self.state = (self.state + 1) % u64::from(self.eids);
-            return n;
+        match (&mut self.random, &self.zipf) {
+            (Some(random), Some(zipf)) => (zipf.sample(random) as u32).clamp(1, self.eids) - 1,
+            (Some(random), None) => random.random_range(0..self.eids),
+            (None, _) => {
+                let number = self.turn;
+                self.turn = (self.turn + 1) % self.eids;
+                number
+            }
         }
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        let number = self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        ((number * u64::from(self.eids)) >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test code")]
+    use super::*;
+
+    #[test]
+    fn orders_are_what_they_are_called() {
+        let draw = |order| {
+            let mut sequence = Sequence::new(1000, order).unwrap();
+            let mut seen = [0u32; 1000];
+            (0..100_000).for_each(|_| seen[sequence.next() as usize] += 1);
+            seen
+        };
+        assert!(draw(Order::Sequential).iter().all(|n| *n == 100));
+        assert!(draw(Order::Uniform).iter().all(|n| (50..200).contains(n)));
+        let zipf = draw(Order::Zipf);
+        // 1/H(1000, 1.1) of all draws are the first: 18 %; the second has 2^-1.1 of that.
+        assert!((16_000..20_000).contains(&zipf[0]), "{}", zipf[0]);
+        assert!((7_000..10_000).contains(&zipf[1]), "{}", zipf[1]);
     }
 }

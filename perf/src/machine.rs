@@ -36,3 +36,10 @@ fn clocks_per_ns() -> f64 {
     let (elapsed, clocks) = (start.elapsed(), sterna_cpu::clocks_fenced() - clocks);
     clocks as f64 / elapsed.as_nanos() as f64
 }
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Machine { cpu, cores, kernel, clocks_per_ns } = self;
+        write!(f, "{cpu}, {cores} cores, Linux {kernel}, TSC {clocks_per_ns:.3} GHz")
+    }
+}

@@ -3,12 +3,21 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod budget;
+mod case;
+mod changes;
+mod clocks;
 mod floor;
 mod frames;
 mod machine;
 mod oracle;
+mod packets;
 mod pipeline;
+mod remote;
+mod row;
 mod site;
+mod updater;
+mod writer;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -25,11 +34,17 @@ struct Arguments {
 enum Command {
     /// Clocks per packet of the forwarding code itself: ports in memory, no kernel.
     Pipeline(pipeline::Options),
+    /// The other process of rows with updates.
+    #[command(hide = true)]
+    Updater(updater::Options),
 }
 
 fn main() -> ExitCode {
-    let Command::Pipeline(options) = Arguments::parse().command;
-    match pipeline::run(&options) {
+    let done = match Arguments::parse().command {
+        Command::Pipeline(options) => pipeline::run(&options),
+        Command::Updater(options) => updater::run(&options),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sterna-perf: {error:#}");

@@ -1,9 +1,11 @@
 //! The measured gateway's tables, built as in production: records through the shared-memory ring.
 
+use crate::case::{Case, Traffic};
 use crate::frames::{
-    AGENT_MAC, Family, GATEWAY_MAC, IID, LOCAL_V4, LOCAL_V6, PORT_MAC, REMOTE_V4, REMOTE_V6,
+    AGENT_MAC, AGENT_V4, AGENT_V6, Family, GATEWAY_MAC, IID, LOCAL_V4, LOCAL_V6, OTHER_V4, OTHER_V6,
+    PORT_MAC, REMOTE_V4, REMOTE_V6,
 };
-use crate::frames::{AGENT_V4, AGENT_V6, eid_v4, eid_v6};
+use crate::remote::Numbering;
 use anyhow::{Result, anyhow, bail};
 use std::net::IpAddr;
 use sterna_config::{Config, DscpDecap};
@@ -13,8 +15,8 @@ use sterna_dataplane::layout::{PortRow, Side};
 use sterna_dataplane::state::Upward;
 use sterna_dataplane::tables::Tables;
 use sterna_shm::{
-    Adjacency, Counters, EidAction, Event, Group, Locator, LocatorSet, NextHop, Offer, ScopeName, Settings,
-    Update, session_pair,
+    Adjacency, CounterBlock, Counters, CountersView, EidAction, Event, Group, Locator, LocatorSet, NextHop,
+    Offer, ScopeName, Settings, Update, session_pair,
 };
 use sterna_wire::{Iid, Mac, Prefix};
 
@@ -23,14 +25,66 @@ pub const EID_PORT: u16 = 0;
 /// Rloc-side port.
 pub const RLOC_PORT: u16 = 1;
 
+/// What a case's tables must hold; cases with the same plan share a site.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Families of the remote EIDs; each has all numbers.
+    pub families: &'static [Family],
+    /// Outer family.
+    pub outer: Family,
+    /// Remote EIDs per family.
+    pub eids: u32,
+    /// How they are numbered.
+    pub numbering: Numbering,
+    /// Two equal locators instead of one.
+    pub two_locators: bool,
+    /// Room for EIDs that come and go beside them.
+    pub spare: u32,
+}
+
+impl Plan {
+    /// What a case needs.
+    pub fn of(case: &Case) -> Plan {
+        let families: &[Family] = match (case.traffic, case.inner) {
+            (Traffic::Mixed, _) => &[Family::V4, Family::V6],
+            (_, Family::V4) => &[Family::V4],
+            (_, Family::V6) => &[Family::V6],
+        };
+        Plan {
+            families,
+            outer: case.outer,
+            // A mixture has as many EIDs as its name says, half of them of each family.
+            eids: if families.len() > 1 { case.eids.div_ceil(2) } else { case.eids },
+            numbering: Numbering { prefixes: case.prefixes },
+            two_locators: case.two_locators,
+            spare: if case.updates { case.eids / 2 } else { 0 },
+        }
+    }
+
+    /// How many entries the table is sized for: what the configuration says, or more if it must be.
+    pub fn room(&self, config: &Config) -> usize {
+        let needed = self.eids as usize * self.families.len() + self.spare as usize + 64;
+        config.dataplane.max_eids.max(needed)
+    }
+
+    fn remotes(self) -> impl Iterator<Item = Update> {
+        let of = move |family| (0..self.eids).map(move |n| remote(self.numbering.prefix(family, n)));
+        self.families.iter().flat_map(move |family| of(*family))
+    }
+}
+
 /// Built tables and the region of their counters.
 pub struct Site {
     /// The writer, kept alive.
     pub applier: Applier,
     /// What the packets are looked up in.
     pub tables: Tables,
-    /// Counter blocks by port.
+    /// The counters' region.
     pub counters: Counters,
+    /// The counters, as anybody reads them.
+    pub view: CountersView,
+    /// Counter blocks by port.
+    pub blocks: Vec<CounterBlock>,
 }
 
 /// The ports' rows.
@@ -41,16 +95,10 @@ pub fn ports() -> Vec<PortRow> {
     ]
 }
 
-/// How many entries the table is sized for.
-pub fn room(config: &Config, eids: u32) -> usize {
-    config.dataplane.max_eids.max(eids as usize + 64)
-}
-
-/// The site with `eids` remote host EIDs that share one locator set, sized as the configuration says (or larger if
-/// it must be).
-pub fn build(config: &Config, eids: u32, inner: Family, outer: Family) -> Result<Site> {
+/// The site of a plan.
+pub fn build(config: &Config, plan: Plan) -> Result<Site> {
     let limits = TableLimits {
-        max_eids: room(config, eids),
+        max_eids: plan.room(config),
         max_sets: config.dataplane.max_sets,
         max_adjacencies: 1 << 16,
         max_hops: 1 << 12,
@@ -62,11 +110,26 @@ pub fn build(config: &Config, eids: u32, inner: Family, outer: Family) -> Result
     let scope = |port: u16, side| ScopeName { worker: 0, port, port_name: format!("mem{port}"), side };
     let scopes = [scope(EID_PORT, sterna_shm::Side::Eid), scope(RLOC_PORT, sterna_shm::Side::Rloc)];
     let counters = Counters::create(&catalogue(), &scopes)?;
-    let offer = Offer { counters: &counters, ring_slots: 4096, ports: &[] };
-    let (mut dataplane, mut control) = session_pair(&offer)?;
+    fill(&mut applier, &counters, fixed_updates(config, plan)?.into_iter().chain(plan.remotes()))?;
+    for family in plan.families {
+        attach_agent(&mut applier, *family)?;
+    }
+    applier.flush();
+    let blocks = (0..scopes.len()).map(|at| counters.block(at)).collect::<Option<_>>();
+    Ok(Site {
+        applier,
+        tables,
+        view: CountersView::open(counters.file()?)?,
+        blocks: blocks.ok_or_else(|| anyhow!("a counter block was taken twice"))?,
+        counters,
+    })
+}
+
+/// Updates through a ring in shared memory, as a control plane sends them.
+fn fill(applier: &mut Applier, counters: &Counters, updates: impl Iterator<Item = Update>) -> Result<()> {
+    let (mut dataplane, mut control) = session_pair(&Offer { counters, ring_slots: 4096, ports: &[] })?;
     applier.begin_session();
-    let mut updates =
-        fixed_updates(config, outer)?.into_iter().chain((0..eids).map(|n| remote(n, inner))).peekable();
+    let mut updates = updates.peekable();
     while updates.peek().is_some() {
         while let Some(update) = updates.peek() {
             if control.updates.push(update).is_err() {
@@ -83,24 +146,11 @@ pub fn build(config: &Config, eids: u32, inner: Family, outer: Family) -> Result
         }
     }
     applier.flush();
-    attach_agent(&mut applier, inner)?;
-    Ok(Site { applier, tables, counters })
+    Ok(())
 }
 
-fn fixed_updates(config: &Config, outer: Family) -> Result<Vec<Update>> {
-    let (local, remote): (IpAddr, IpAddr) = match outer {
-        Family::V4 => (LOCAL_V4.into(), REMOTE_V4.into()),
-        Family::V6 => (LOCAL_V6.into(), REMOTE_V6.into()),
-    };
-    let settings = Settings {
-        mss_clamp: config.dataplane.mss_clamp,
-        dscp_decap_pipe: config.dataplane.dscp_decap == DscpDecap::Pipe,
-        udp_source_fixed: config.dataplane.udp_source_port,
-        smallest_underlay_mtu: 1600,
-        outer_df: config.dataplane.outer_df,
-        eid_api_port: config.context.eid_api_port,
-    };
-    let iid = Iid::new(IID).ok_or_else(|| anyhow!("the instance-ID is out of range"))?;
+fn fixed_updates(config: &Config, plan: Plan) -> Result<Vec<Update>> {
+    let iid = iid();
     let group = Group {
         iid,
         port: EID_PORT,
@@ -110,35 +160,70 @@ fn fixed_updates(config: &Config, outer: Family) -> Result<Vec<Update>> {
         gateway_v6: Some(("fd00:64:ff::1".parse()?, 64)),
         proxy_arp: true,
     };
-    let hop =
-        NextHop { port: RLOC_PORT, source: Mac(PORT_MAC), destination: Some(Mac(crate::frames::ROUTER_MAC)) };
-    let adjacency = Adjacency { next_hop: 1, local, remote, mtu: 1600, udp_checksum: false };
-    let locator = Locator { adjacency: 1, priority: 1, weight: 100, usable: true, keep: false };
-    let set = LocatorSet::new(&[locator]).ok_or_else(|| anyhow!("too many locators"))?;
     let served = |prefix: &str| -> Result<Update> {
         let action = EidAction::Local { port: EID_PORT, vlan: None, via: None };
         Ok(Update::EidUpsert { iid, prefix: prefix.parse::<Prefix>()?, action })
     };
-    Ok(vec![
-        Update::SettingsUpsert { settings },
+    let mut updates = vec![
+        Update::SettingsUpsert { settings: settings(config) },
         Update::GroupUpsert { group },
-        Update::LocalRlocUpsert { address: local },
-        Update::NextHopUpsert { id: 1, hop },
-        Update::AdjacencyUpsert { id: 1, adjacency },
-        Update::SetUpsert { id: 1, set },
-        served("10.255.0.0/24")?,
-        served("fd00:64:ff::/64")?,
-    ])
+        Update::LocalRlocUpsert { address: locators(plan.outer).0 },
+    ];
+    updates.extend(underlay(plan.outer)?);
+    if plan.two_locators {
+        updates.push(Update::SetUpsert { id: 1, set: set(&[1, 2])? });
+    }
+    updates.extend([served("10.255.0.0/24")?, served("fd00:64:ff::/64")?]);
+    Ok(updates)
 }
 
-fn remote(n: u32, inner: Family) -> Update {
-    let eid: IpAddr = match inner {
-        Family::V4 => eid_v4(n).into(),
-        Family::V6 => eid_v6(n).into(),
-    };
-    // `IID` is in range: fixed_updates has checked it.
-    let iid = Iid::new(IID).unwrap_or(Iid::DEFAULT);
-    Update::EidUpsert { iid, prefix: Prefix::host(eid), action: EidAction::Remote { set: 1, classes: None } }
+fn settings(config: &Config) -> Settings {
+    Settings {
+        mss_clamp: config.dataplane.mss_clamp,
+        dscp_decap_pipe: config.dataplane.dscp_decap == DscpDecap::Pipe,
+        udp_source_fixed: config.dataplane.udp_source_port,
+        smallest_underlay_mtu: 1600,
+        outer_df: config.dataplane.outer_df,
+        eid_api_port: config.context.eid_api_port,
+    }
+}
+
+/// The next hop, the adjacencies to both remote sites, and a set of one locator for each: 1 and 2.
+pub fn underlay(outer: Family) -> Result<Vec<Update>> {
+    let (local, remotes) = locators(outer);
+    let hop =
+        NextHop { port: RLOC_PORT, source: Mac(PORT_MAC), destination: Some(Mac(crate::frames::ROUTER_MAC)) };
+    let mut updates = vec![Update::NextHopUpsert { id: 1, hop }];
+    for (id, remote) in (1..).zip(remotes) {
+        let adjacency = Adjacency { next_hop: 1, local, remote, mtu: 1600, udp_checksum: false };
+        updates.push(Update::AdjacencyUpsert { id, adjacency });
+        updates.push(Update::SetUpsert { id, set: set(&[id])? });
+    }
+    Ok(updates)
+}
+
+fn set(adjacencies: &[u32]) -> Result<LocatorSet> {
+    let locator = |id: &u32| Locator { adjacency: *id, priority: 1, weight: 100, usable: true, keep: false };
+    let locators: Vec<_> = adjacencies.iter().map(locator).collect();
+    LocatorSet::new(&locators).ok_or_else(|| anyhow!("too many locators"))
+}
+
+/// Our RLOC and the two remote ones.
+pub fn locators(outer: Family) -> (IpAddr, [IpAddr; 2]) {
+    match outer {
+        Family::V4 => (LOCAL_V4.into(), [REMOTE_V4.into(), OTHER_V4.into()]),
+        Family::V6 => (LOCAL_V6.into(), [REMOTE_V6.into(), OTHER_V6.into()]),
+    }
+}
+
+fn remote(prefix: Prefix) -> Update {
+    Update::EidUpsert { iid: iid(), prefix, action: EidAction::Remote { set: 1, classes: None } }
+}
+
+/// The measured group.
+pub fn iid() -> Iid {
+    // A number of 24 bits, so that there is one.
+    Iid::new(IID).unwrap_or(Iid::DEFAULT)
 }
 
 /// The local agent, as ARP or ND would have taught it.
