@@ -105,12 +105,26 @@ impl Itr {
         if first {
             self.counters.bump(Counter::SubscriptionsConfirmed);
         }
+        self.take_records(notify, (series, asked), block.as_ref(), first, now, out);
+    }
+
+    /// The records of an authentic Map-Notify of this subscription; `asked` is the question whose request it confirms, and
+    /// `first` that no message of the subscription came before.
+    fn take_records(
+        &mut self,
+        notify: &MapNotify,
+        (series, asked): (Question, Option<Question>),
+        block: Option<&Acx>,
+        first: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         let key = series.key;
         let ours = |other: EidPrefix| {
             (other.0 == key.0 && other.1.covers(&key.1)) || self.subscriptions.covers(other)
         };
         let (settings, counters) = (&self.settings, &mut self.counters);
-        let records = answer::of_notify(&notify.records, block.as_ref(), ours, settings, counters);
+        let records = answer::of_notify(&notify.records, block, ours, settings, counters);
         let records = self.without_foreign(records);
         let origin = Origin { published: true, confirm: false };
         let (about, others): (Vec<_>, Vec<_>) = records.into_iter().partition(|(iid, answer)| {

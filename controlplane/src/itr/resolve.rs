@@ -236,9 +236,7 @@ impl Itr {
         self.pendings.sent(asked, nonce, index, now);
         self.silence.asked(now);
         self.counters.bump(Counter::RequestsSent);
-        if tries > 0 {
-            self.counters.bump(Counter::RequestsRetried);
-        }
+        self.counters.add(Counter::RequestsRetried, usize::from(tries > 0));
         self.await_answer(asked, now);
         if subscribe {
             self.subscriptions.set_due(series, now + self.settings.timers.linger);
