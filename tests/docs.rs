@@ -132,6 +132,12 @@ const SERVER_DID: &[(&str, &str)] = &[
     ("published", "Records published to subscribers."),
     ("retransmitted", "Messages sent again for want of an acknowledgement."),
     ("acknowledged", "Acknowledgements that were waited for."),
+    ("contexts", "Contexts of registrations that were taken, refreshes included."),
+    ("context_changes", "Changes of context, by messages or because their time was over."),
+    ("context_quiet", "Changes of context that nobody had to be told of who was looked at."),
+    ("filtered", "Map-Requests answered with a list that was filtered."),
+    ("no_matches", "Map-Requests answered with no match."),
+    ("asked_upstream", "Map-Requests asked for in our own name at a Map-Server that knows no context."),
 ];
 
 /// The counters of the LISP roles: a title, and names with sentences.

@@ -60,6 +60,10 @@ const WITHOUT_A_CASE: &[(&str, &str)] = &[
     (DropReason::NoTxFrame.name(), "needs a port without free frames: unit tests of the dataplane"),
     (DropReason::TxRingFull.name(), "needs a device that does not send: unit tests of the worker"),
     (DropReason::TxBusy.name(), "needs a kernel that refuses: unit tests of the worker"),
+    (
+        DropReason::ClassNoMatch.name(),
+        "needs rows of classes, which no file says: dataplane/tests/classes.rs",
+    ),
     (DropReason::PortGone.name(), "needs an entry of another configuration: unit tests of the dataplane"),
     (
         PuntReason::ContextApi.name(),

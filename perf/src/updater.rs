@@ -166,7 +166,11 @@ impl<'o> Changer<'o> {
 
     fn upsert(&self, number: u32, set: u8) -> Update {
         let prefix = Numbering { prefixes: false }.prefix(self.options.inner, number);
-        Update::EidUpsert { iid: iid(), prefix, action: EidAction::Remote { set: u32::from(set), classes: None } }
+        Update::EidUpsert {
+            iid: iid(),
+            prefix,
+            action: EidAction::Remote { set: u32::from(set), classes: None },
+        }
     }
 
     fn insert(&mut self) -> Update {

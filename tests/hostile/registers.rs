@@ -190,7 +190,13 @@ fn tails() -> Vec<Case> {
         to_server(40, "attributes that nobody understands behind a valid register", |_| {
             MapRegister { tail: vec![0x40, 3, 0, 0, 255, 0, 0, 9, 1, 2, 3], ..right() }.signed(&key_b())
         })
-        .counts(&["server.registers", "server.records", "server.changes", "server.notifies"])
+        .counts(&[
+            "server.registers",
+            "server.records",
+            "server.changes",
+            "server.notifies",
+            "server.trailing_unknown",
+        ])
         .answers(&[(NOTIFY, PEER)])
         .then("it is registered", |world| world.registered("10.1.2.9/32")),
     ]

@@ -143,7 +143,7 @@ fn lifetimes() -> Vec<Case> {
             bytes
         })
         .from(SERVER)
-        .counts(&["itr.replies_accepted"])
+        .counts(&["itr.replies_accepted", "itr.tail_unknown"])
         .then("the answer counts", goes_to_peer),
     ]
 }

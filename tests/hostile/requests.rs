@@ -52,10 +52,10 @@ fn forms() -> Vec<Case> {
         to_xtr(40, "an attribute block that is nonsense", |_| {
             asking(|asked| asked.tail = vec![0x40, 3, 0, 0, 255, 9])
         })
-        .counts(&["etr.requests_answered"])
+        .counts(&["etr.requests_answered", "etr.request_tail_unknown"])
         .answers(&[(REPLY, PEER)]),
         to_server(40, "a tail of garbage", |_| asking_server(|asked| asked.tail = vec![0xee; 77]))
-            .counts(&["server.requests", "server.replies"])
+            .counts(&["server.requests", "server.replies", "server.trailing_unknown"])
             .answers(&[(REPLY, PEER)]),
     ]
 }
