@@ -21,7 +21,7 @@ use crate::namespace::Namespace;
 
 /// Source ports are given out in turns: a port that is used again within a minute is no new flow to a gateway.
 static NEXT: AtomicU16 = AtomicU16::new(0);
-/// The first source port, and how many there are. None of them is a port that tshark takes for another protocol's.
+/// The first source port, and how many there are.
 const FIRST: u16 = 50_000;
 const PORTS: u16 = 10_000;
 /// Ports that may be taken in a row: the kernel gives them out too.

@@ -30,6 +30,9 @@ const FIRST_STATUS: usize = 3;
 /// Linux writes a TCP checksum that comes out as zero as all ones, which is the same number in one's complement
 /// (RFC 1624 section 3) and fits; tshark takes it for wrong.
 const OTHER_ZERO: &str = "0xffff";
+/// Ports that kernels and scenarios take for themselves: some in between are other protocols' to tshark, which then
+/// calls our payload malformed.
+const OWN_PORTS: [&str; 2] = ["udp.port==32768-65535,data", "tcp.port==32768-65535,data"];
 /// tshark's number for a checksum that does not fit.
 const BAD: &str = "0";
 
@@ -57,6 +60,9 @@ fn read(path: &str) -> Result<String> {
     for check in ["ip.check_checksum:TRUE", "udp.check_checksum:TRUE", "tcp.check_checksum:TRUE"] {
         arguments.extend(["-o", check]);
     }
+    for ports in OWN_PORTS {
+        arguments.extend(["-d", ports]);
+    }
     for field in FIELDS {
         arguments.extend(["-e", field]);
     }
@@ -81,7 +87,60 @@ impl Verdict {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::net::Ipv4Addr;
+
+    use pcap_file::DataLink;
+    use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
+    use sterna_wire::{Dscp, Ecn, Protocol, ipv4, udp};
+
     use super::*;
+
+    /// A datagram of scenarios between two ports, as an IPv4 packet.
+    fn datagram(source_port: u16, destination_port: u16) -> Vec<u8> {
+        let (source, destination) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+        let mut bytes = vec![0x53; 100];
+        let repr = ipv4::Repr {
+            source,
+            destination,
+            protocol: Protocol::UDP,
+            payload_len: 80,
+            ttl: 64,
+            dscp: Dscp::DEFAULT,
+            ecn: Ecn::NOT_ECT,
+            ident: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+        };
+        repr.emit(&mut ipv4::Packet::new_unchecked(&mut bytes[..]));
+        let mut packet = udp::Packet::new_unchecked(&mut bytes[20..]);
+        udp::Repr { source_port, destination_port, payload_len: 72 }.emit(&mut packet);
+        packet.fill_checksum(source.into(), destination.into());
+        bytes
+    }
+
+    #[test]
+    fn a_port_of_ours_that_is_another_protocols_to_tshark_makes_nothing_malformed() {
+        let path = std::env::temp_dir().join(format!("sterna-judge-{}.pcap", std::process::id()));
+        let header = PcapHeader { datalink: DataLink::RAW, ..Default::default() };
+        let mut file = PcapWriter::with_header(File::create(&path).unwrap(), header).unwrap();
+        // 54328 is Elasticsearch's, 44818 EtherNet/IP's.
+        let packets = [datagram(54_328, 4007), datagram(44_818, 4007), datagram(4007, 54_328)];
+        for packet in &packets {
+            let len = u32::try_from(packet.len()).unwrap();
+            file.write_packet(&PcapPacket::new(std::time::Duration::ZERO, len, packet)).unwrap();
+        }
+        drop(file.into_writer());
+        let testimony = Testimony {
+            sightings: Default::default(),
+            followed: Default::default(),
+            samples: vec![(path.clone(), 3)],
+        };
+        let verdict = judge(&testimony);
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(verdict.unwrap(), Verdict { judged: 3, lisp: 0, malformed: 0 });
+    }
 
     #[test]
     fn lines_of_tshark_are_read() {
