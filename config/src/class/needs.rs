@@ -86,12 +86,7 @@ pub(super) struct Flag(u8);
 
 impl FromToml for Flag {
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
-        match value.as_str()? {
-            "crypto" => Some(Flag(Security::CRYPTO)),
-            "attested" => Some(Flag(Security::ATTESTED)),
-            "tee" => Some(Flag(Security::TEE)),
-            _ => None,
-        }
+        Security::flag(value.as_str()?).map(Flag)
     }
 }
 

@@ -31,8 +31,6 @@ const MAX_HARDWARE: usize = 24;
 /// The states that an agent may report.
 const STATES: [&str; 8] =
     ["unknown", "active", "idle", "busy", "draining", "suspended", "migrating", "failed"];
-const FLAGS: [(&str, u8); 3] =
-    [("crypto", Security::CRYPTO), ("attested", Security::ATTESTED), ("tee", Security::TEE)];
 
 impl Words {
     pub(super) fn read(reader: &mut Reader, value: &Value) -> Words {
@@ -157,10 +155,10 @@ fn state(reader: &mut Reader, value: &Value) -> Option<AgentState> {
 }
 
 fn flags(reader: &mut Reader, value: &Value) -> Option<u8> {
-    let names = FLAGS.map(|(name, _)| name);
-    let bits = reader.list(value, FLAGS.len(), |reader, value| {
+    let names = Security::NAMES.map(|(name, _)| name);
+    let bits = reader.list(value, Security::NAMES.len(), |reader, value| {
         let word = reader.word(value, &names)?;
-        FLAGS.iter().find(|(name, _)| *name == word).map(|(_, bit)| *bit)
+        Security::flag(word)
     })?;
     Some(bits.into_iter().fold(0, |all, bit| all | bit))
 }

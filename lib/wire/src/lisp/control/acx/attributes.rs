@@ -284,6 +284,19 @@ impl Security {
     pub const ATTESTED: u8 = 2;
     /// It runs in a trusted execution environment.
     pub const TEE: u8 = 4;
+    /// The names of the flags in files and answers.
+    pub const NAMES: [(&'static str, u8); 3] =
+        [("crypto", Self::CRYPTO), ("attested", Self::ATTESTED), ("tee", Self::TEE)];
+
+    /// The names of the flags that are set.
+    pub fn names(flags: u8) -> impl Iterator<Item = &'static str> {
+        Self::NAMES.into_iter().filter(move |(_, bit)| flags & bit != 0).map(|(name, _)| name)
+    }
+
+    /// The flag with this name.
+    pub fn flag(name: &str) -> Option<u8> {
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, bit)| bit)
+    }
 }
 
 impl Attributes {
