@@ -15,6 +15,7 @@ mod mappings;
 mod path;
 mod ports;
 mod registrations;
+mod said;
 mod sites;
 mod status;
 mod subscriptions;

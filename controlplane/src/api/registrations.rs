@@ -6,8 +6,8 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use sterna_wire::lisp::control::acx::{AgentState, Attributes, LatencyClass, Security};
 
+use super::said::Said;
 use crate::etr::{self, Registration};
 use crate::plane::ControlPlane;
 use crate::server::{self, Identity};
@@ -51,64 +51,6 @@ struct Context {
     age_s: u64,
     #[serde(flatten)]
     whole: Said,
-}
-
-/// Attributes; what is unknown is left out.
-#[derive(Debug, Default, Serialize)]
-struct Said {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latency: Option<SaidLatency>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hardware: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
-    /// 0 to 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    load: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    security: Option<SaidSecurity>,
-}
-
-#[derive(Debug, Serialize)]
-struct SaidLatency {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    class: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sla_us: Option<u32>,
-}
-
-#[derive(Debug, Serialize)]
-struct SaidSecurity {
-    level: u8,
-    flags: Vec<&'static str>,
-    domain: u16,
-}
-
-impl Said {
-    fn of(attributes: &Attributes) -> Said {
-        let load = attributes.load.unwrap_or_default();
-        Said {
-            latency: attributes.latency.map(|latency| SaidLatency {
-                class: latency.class.map(LatencyClass::name),
-                sla_us: Some(latency.sla_us).filter(|sla_us| *sla_us != 0),
-            }),
-            hardware: attributes.hardware.as_ref().map(|one| one.names().map(str::to_owned).collect()),
-            state: attributes.state.map(AgentState::name),
-            load: load.permille.map(|permille| f64::from(permille) / 1000.0),
-            queue: load.queue,
-            security: attributes.security.map(SaidSecurity::of),
-        }
-    }
-}
-
-impl SaidSecurity {
-    fn of(security: Security) -> SaidSecurity {
-        let names = [(Security::CRYPTO, "crypto"), (Security::ATTESTED, "attested"), (Security::TEE, "tee")];
-        let flags = names.into_iter().filter(|(bit, _)| security.flags & bit != 0).map(|(_, name)| name);
-        SaidSecurity { level: security.level, flags: flags.collect(), domain: security.domain }
-    }
 }
 
 #[derive(Debug, Serialize)]

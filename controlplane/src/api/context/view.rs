@@ -7,8 +7,8 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use sterna_wire::lisp::control::acx::{Attributes, Hardware, LatencyClass, Security};
 
+use crate::api::said::Said;
 use crate::context::Reported;
 use crate::plane::ControlPlane;
 use crate::shared::Shared;
@@ -36,37 +36,6 @@ pub struct Row {
     waiting: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Said {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latency: Option<Latency>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hardware: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    load: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    security: Option<Protection>,
-}
-
-#[derive(Debug, Serialize)]
-struct Latency {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    class: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sla_us: Option<u32>,
-}
-
-#[derive(Debug, Serialize)]
-struct Protection {
-    level: u8,
-    flags: Vec<&'static str>,
-    domain: u16,
-}
-
 /// All agents that something is said of, by group and EID.
 pub async fn get(State(shared): State<Shared>) -> Json<Vec<Row>> {
     Json(rows(&shared.plane(), Instant::now()))
@@ -90,28 +59,4 @@ fn rows(plane: &ControlPlane, now: Instant) -> Vec<Row> {
         }
     };
     plane.contexts().iter().map(row).collect()
-}
-
-impl Said {
-    fn of(said: &Attributes) -> Said {
-        let latency = said.latency.map(|latency| Latency {
-            class: latency.class.map(LatencyClass::name),
-            sla_us: Some(latency.sla_us).filter(|sla_us| *sla_us != 0),
-        });
-        let flags = [("crypto", Security::CRYPTO), ("attested", Security::ATTESTED), ("tee", Security::TEE)];
-        let security = said.security.map(|security| Protection {
-            level: security.level,
-            flags: flags.iter().filter(|(_, bit)| security.flags & bit != 0).map(|(name, _)| *name).collect(),
-            domain: security.domain,
-        });
-        let names = |hardware: &Hardware| hardware.names().map(str::to_owned).collect();
-        Said {
-            latency,
-            hardware: said.hardware.as_ref().map(names),
-            state: said.state.map(|state| state.name()),
-            load: said.load.and_then(|load| load.permille).map(|permille| f64::from(permille) / 1000.0),
-            queue: said.load.and_then(|load| load.queue),
-            security,
-        }
-    }
 }

@@ -153,15 +153,10 @@ impl Known {
             load_permille: load.and_then(|load| load.permille),
             queue: load.and_then(|load| load.queue),
             security_level: security.map(|security| security.level),
-            security: security.map(|security| flags(security.flags)),
+            security: security.map(|security| Security::names(security.flags).collect()),
             security_domain: security.map(|security| security.domain).filter(|domain| *domain != 0),
         }
     }
-}
-
-fn flags(set: u8) -> Vec<&'static str> {
-    let names = [(Security::CRYPTO, "crypto"), (Security::ATTESTED, "attested"), (Security::TEE, "tee")];
-    names.into_iter().filter(|(flag, _)| set & flag != 0).map(|(_, name)| name).collect()
 }
 
 impl Judged {
@@ -192,7 +187,7 @@ fn need(need: &Need) -> String {
         Need::Load(permille) => format!("load {permille} permille or less"),
         Need::Security { level, flags: required, domain } => {
             let mut text = format!("security {level} or more");
-            flags(*required).iter().for_each(|flag| text.push_str(&format!(" {flag}")));
+            Security::names(*required).for_each(|flag| text.push_str(&format!(" {flag}")));
             if *domain != 0 {
                 text.push_str(&format!(" in domain {domain}"));
             }
