@@ -19,7 +19,6 @@ mod answer;
 pub mod body;
 mod explain;
 mod need;
-mod pace;
 mod question;
 mod rank;
 mod reported;

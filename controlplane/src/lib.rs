@@ -39,6 +39,7 @@ pub mod itr;
 pub mod lisp;
 pub mod negatives;
 pub mod outbox;
+mod pace;
 pub mod plane;
 pub mod publish;
 pub mod random;

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use sterna_wire::Iid;
 
 pub use self::counters::{Counter, Counters};
-use super::pace::Pace;
 use super::reported::Reported;
+use crate::pace::Pace;
 
 /// Reports whose time is over that one call looks at; the rest waits for the next.
 const EXPIRIES: usize = 1024;

@@ -71,6 +71,7 @@ pub use settings::{EtrSettings, Group, Limits, LocalRloc, MapServer, Timers};
 pub use view::{AgentView, Registration, RegistrationView};
 
 use crate::outbox::{AgentChange, AgentPlace, AgentState, Outbox};
+use crate::pace::Pace;
 use crate::random::Random;
 use agents::{Agent, Agents, Eid};
 use assign::Assignments;
@@ -78,7 +79,7 @@ use context::Contexts;
 use database::Database;
 use freeze::Restraints;
 use question::Questions;
-use rate::{Limit, LimitPerAddress};
+use rate::LimitPerAddress;
 use register::{Batch, Entry, Registrar};
 use replay::Replays;
 use smr::Correspondents;
@@ -131,26 +132,26 @@ pub struct Etr {
 /// The limits with what of them is used.
 #[derive(Debug)]
 struct RunningLimits {
-    claims: Limit,
-    checks: Limit,
-    answers: Limit,
+    claims: Pace,
+    checks: Pace,
+    answers: Pace,
     answers_per_address: LimitPerAddress,
-    probes: Limit,
+    probes: Pace,
     probes_per_address: LimitPerAddress,
     /// Claims of other gateways: silence would grant them.
-    claims_judged: Limit,
+    claims_judged: Pace,
 }
 
 impl RunningLimits {
     fn new(limits: &Limits) -> Self {
         Self {
-            claims: Limit::new(limits.claim_rate),
-            checks: Limit::new(limits.check_rate),
-            answers: Limit::new(limits.answer_rate),
+            claims: Pace::new(limits.claim_rate),
+            checks: Pace::new(limits.check_rate),
+            answers: Pace::new(limits.answer_rate),
             answers_per_address: LimitPerAddress::new(limits.answer_rate_per_source),
-            probes: Limit::new(limits.probe_rate),
+            probes: Pace::new(limits.probe_rate),
             probes_per_address: LimitPerAddress::new(limits.probe_rate_per_source),
-            claims_judged: Limit::new(limits.claims_judged_rate),
+            claims_judged: Pace::new(limits.claims_judged_rate),
         }
     }
 }

@@ -1,68 +1,28 @@
-//! Rate limits: so many a second, with a burst of a tenth of that, in all and per address.
+//! Rate limits per address.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::pace::{Pace, Rate};
 
 /// Addresses that have a limit of their own at the same time.
 const ADDRESSES: usize = 4096;
 /// The least time between two searches for addresses that are quiet again.
 const SWEEP: Duration = Duration::from_millis(100);
 
-/// A rate in events per second.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    interval: Duration,
-    burst: Duration,
-}
-
-impl Rate {
-    fn of(per_second: u32) -> Self {
-        let per_second = per_second.max(1);
-        let interval = Duration::from_secs(1) / per_second;
-        Self { interval, burst: interval * (per_second / 10).max(1) }
-    }
-
-    /// Whether an event is allowed now. `due` is when the next one would be, at an even pace.
-    fn allow(self, due: &mut Instant, now: Instant) -> bool {
-        let next = (*due).max(now);
-        if next.duration_since(now) >= self.burst {
-            return false;
-        }
-        *due = next + self.interval;
-        true
-    }
-}
-
-/// A limit for all.
-#[derive(Debug)]
-pub(super) struct Limit {
-    rate: Rate,
-    due: Option<Instant>,
-}
-
-impl Limit {
-    pub(super) fn new(per_second: u32) -> Self {
-        Self { rate: Rate::of(per_second), due: None }
-    }
-
-    pub(super) fn allow(&mut self, now: Instant) -> bool {
-        self.rate.allow(self.due.get_or_insert(now), now)
-    }
-}
-
 /// A limit per address. When too many addresses are busy, those that come new share one limit.
 #[derive(Debug)]
 pub(super) struct LimitPerAddress {
     rate: Rate,
     due: BTreeMap<IpAddr, Instant>,
-    others: Limit,
+    others: Pace,
     swept: Option<Instant>,
 }
 
 impl LimitPerAddress {
     pub(super) fn new(per_second: u32) -> Self {
-        Self { rate: Rate::of(per_second), due: BTreeMap::new(), others: Limit::new(per_second), swept: None }
+        Self { rate: Rate::of(per_second), due: BTreeMap::new(), others: Pace::new(per_second), swept: None }
     }
 
     pub(super) fn allow(&mut self, address: IpAddr, now: Instant) -> bool {
@@ -92,13 +52,13 @@ impl LimitPerAddress {
 mod tests {
     use super::*;
 
-    fn allowed(limit: &mut Limit, now: Instant, tries: usize) -> usize {
+    fn allowed(limit: &mut Pace, now: Instant, tries: usize) -> usize {
         (0..tries).filter(|_| limit.allow(now)).count()
     }
 
     #[test]
     fn a_burst_is_a_tenth_of_a_second_and_the_pace_holds_afterwards() {
-        let (mut limit, start) = (Limit::new(100), Instant::now());
+        let (mut limit, start) = (Pace::new(100), Instant::now());
         assert_eq!(allowed(&mut limit, start, 50), 10);
         assert_eq!(allowed(&mut limit, start + Duration::from_millis(30), 50), 3);
         assert_eq!(allowed(&mut limit, start + Duration::from_secs(9), 50), 10);

@@ -10,10 +10,10 @@ use sterna_wire::{Iid, Prefix};
 
 use super::Etr;
 use super::counters::{Counter, Counters};
-use super::rate::Limit;
 use super::register::Entry;
 use super::reply_to::is_usable;
 use crate::outbox::Outbox;
+use crate::pace::Pace;
 
 /// Correspondents that are remembered, and gateways that sent data.
 const CORRESPONDENTS: usize = 8192;
@@ -50,7 +50,7 @@ pub(super) struct Correspondents {
     table: BTreeMap<Pair, Correspondent>,
     queue: BTreeSet<(Instant, Pair)>,
     heard: BTreeMap<IpAddr, Instant>,
-    limit: Limit,
+    limit: Pace,
     paused: Option<Instant>,
     swept: Option<Instant>,
 }
@@ -61,14 +61,14 @@ impl Correspondents {
             table: BTreeMap::new(),
             queue: BTreeSet::new(),
             heard: BTreeMap::new(),
-            limit: Limit::new(per_second),
+            limit: Pace::new(per_second),
             paused: None,
             swept: None,
         }
     }
 
     pub(super) fn set_rate(&mut self, per_second: u32) {
-        self.limit = Limit::new(per_second);
+        self.limit = Pace::new(per_second);
     }
 
     /// A gateway asked for a prefix of ours. False when it cannot be remembered.
