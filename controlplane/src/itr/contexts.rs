@@ -49,6 +49,13 @@ impl Fit {
         Self { address, priority, weight, attributes, until, drains }
     }
 
+    /// Whether anything is known of the agent there now.
+    pub fn says_anything(&self, now: Instant) -> bool {
+        let Attributes { hardware, security, .. } = &self.attributes;
+        let stays = hardware.is_some() || security.is_some();
+        stays || (self.until.is_none_or(|until| now < until) && !self.attributes.is_empty())
+    }
+
     /// What is known of the agent there now.
     pub fn at(&self, now: Instant) -> Attributes {
         match self.until {

@@ -59,8 +59,7 @@ impl Circumstances<'_> {
 
     /// For a class that requires context, what nobody says anything of is no match, whoever answered.
     fn is_known_enough(&self, fits: &[Fit], one: &Ranked, hashed: &Hashed) -> bool {
-        let says = |fit: &Fit| !fit.at(self.now).is_empty();
-        !hashed.class.require_context || fits.get(one.index).is_some_and(says)
+        !hashed.class.require_context || fits.get(one.index).is_some_and(|fit| fit.says_anything(self.now))
     }
 
     /// Those that will do for these constraints, best first.
