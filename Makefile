@@ -11,7 +11,8 @@ PACKAGES := \
 	iproute2:builds-the-lab's-network-namespaces \
 	ethtool:turns-offloads-off-at-the-lab's-hosts \
 	tcpdump:the-witness-in-the-lab's-underlay \
-	tshark:the-foreign-judge-of-our-packets
+	tshark:the-foreign-judge-of-our-packets \
+	valgrind:counts-a-packet's-instructions-where-time-cannot-be-measured
 
 CARGO ?= cargo
 
@@ -51,6 +52,7 @@ check: deps ## Formatting and lints.
 .PHONY: test
 test: check ## Everything: check, unit, property, golden, model and lab tests (root for the lab).
 	$(CARGO) build --locked --workspace --bins
+	$(CARGO) build --release --locked -p sterna-perf
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		$(CARGO) nextest run --locked --workspace --no-fail-fast; \
 	else \

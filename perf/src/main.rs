@@ -9,6 +9,7 @@ mod changes;
 mod clocks;
 mod floor;
 mod frames;
+mod instructions;
 mod machine;
 mod oracle;
 mod packets;
@@ -34,6 +35,11 @@ struct Arguments {
 enum Command {
     /// Clocks per packet of the forwarding code itself: ports in memory, no kernel.
     Pipeline(pipeline::Options),
+    /// Instructions per packet of the forwarding code under callgrind, against the committed numbers.
+    Instructions(instructions::Options),
+    /// Bursts of one row, for an instruction counter around this process.
+    #[command(hide = true)]
+    Counted(instructions::Counted),
     /// The other process of rows with updates.
     #[command(hide = true)]
     Updater(updater::Options),
@@ -42,6 +48,8 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Pipeline(options) => pipeline::run(&options),
+        Command::Instructions(options) => instructions::run(&options),
+        Command::Counted(options) => instructions::counted(&options),
         Command::Updater(options) => updater::run(&options),
     };
     match done {
