@@ -2,6 +2,7 @@
 //! (RFC 9300 sections 5.1 and 5.3, RFC 6040 section 4.2).
 
 use crate::encap::{ETHERNET, FLAG_N, LISP_DATA, RELAY_NONCE};
+use crate::inner::widen;
 use crate::verdict::DropReason;
 use sterna_wire::{Family, checksum};
 
@@ -50,6 +51,48 @@ pub fn read(frame: &[u8]) -> Result<Outer, DropReason> {
     }
 }
 
+/// Bytes in front of an inner packet that [`read_plain`] reads.
+const PLAIN: usize = ETHERNET + 20 + UDP_HEADER + LISP_HEADER;
+
+/// Reads what nearly every packet out of a tunnel is: IPv4 without options, no fragment, no UDP checksum, and of the
+/// LISP flags the instance-ID's alone. `None` for all else, be it right or wrong: [`read`] says what that is. Of what
+/// this reads, [`read`] says the same.
+#[inline(always)]
+pub fn read_plain(frame: &[u8]) -> Option<Outer> {
+    let h: &[u8; PLAIN] = frame.first_chunk()?;
+    let (ethernet, rest) = h.split_first_chunk::<ETHERNET>()?;
+    let (ip, rest) = rest.split_first_chunk::<20>()?;
+    let (udp, lisp) = rest.split_first_chunk::<UDP_HEADER>()?;
+    let total = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
+    let udp_len = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
+    let iid = u32::from_be_bytes([0, lisp[4], lisp[5], lisp[6]]);
+    let headers = u16::from_be_bytes([ethernet[12], ethernet[13]]) == 0x0800
+        && ip[0] == 0x45
+        && u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff == 0
+        && ip[9] == UDP
+        && u16::from_be_bytes([udp[2], udp[3]]) == LISP_DATA
+        && u16::from_be_bytes([udp[6], udp[7]]) == 0
+        && lisp[0] == FLAG_I
+        && iid != CONTROL_IID;
+    let lengths = ETHERNET + total <= frame.len()
+        && (UDP_HEADER + LISP_HEADER..=total.wrapping_sub(20)).contains(&udp_len)
+        && total >= 20;
+    if !headers || !lengths || !checksum::verify_plain_v4(ip) {
+        return None;
+    }
+    Some(Outer {
+        family: Family::V4,
+        tos: ip[1],
+        ttl: ip[8],
+        source: widen([ip[12], ip[13], ip[14], ip[15]]),
+        destination: widen([ip[16], ip[17], ip[18], ip[19]]),
+        iid,
+        relays: 0,
+        inner_at: PLAIN,
+        inner_end: ETHERNET + 20 + udp_len,
+    })
+}
+
 #[inline]
 fn read_v4(frame: &[u8]) -> Result<Outer, DropReason> {
     let ip = &frame[ETHERNET..];
@@ -69,16 +112,12 @@ fn read_v4(frame: &[u8]) -> Result<Outer, DropReason> {
     if fragment || h[9] != UDP {
         return Err(DropReason::OuterNotLisp);
     }
-    let mut source = [0; 16];
-    let mut destination = [0; 16];
-    source[..4].copy_from_slice(&h[12..16]);
-    destination[..4].copy_from_slice(&h[16..20]);
     let outer = Outer {
         family: Family::V4,
         tos: h[1],
         ttl: h[8],
-        source,
-        destination,
+        source: widen([h[12], h[13], h[14], h[15]]),
+        destination: widen([h[16], h[17], h[18], h[19]]),
         iid: 0,
         relays: 0,
         inner_at: ETHERNET + header,
@@ -235,6 +274,39 @@ mod tests {
             for (outer, want) in order.iter().zip(row) {
                 let got = combine_ecn(*inner, *outer).map_or((9, false), |r| (r.ecn, r.suspicious));
                 assert_eq!(got, want, "inner {inner} outer {outer}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_read_alike_and_what_is_not_is_left_alone() {
+        let mut plain = Vec::new();
+        let outer = etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
+            .ipv4([198, 51, 100, 1], [192, 0, 2, 1], 62)
+            .udp(50_000, LISP_DATA);
+        outer.write(&mut plain, &[&[FLAG_I, 0, 0, 0, 0, 1, 2, 0][..], &[0x5a; 30]].concat()).unwrap();
+        plain[ETHERNET + 26..ETHERNET + 28].fill(0);
+        let padded = [&plain[..], &[0xa5; 17]].concat();
+        let sum_at = ETHERNET + 10;
+        for plain in [plain, padded] {
+            assert_eq!(read_plain(&plain), Some(read(&plain).unwrap()));
+            for bit in 0..(PLAIN + 2) * 8 {
+                for mended in [false, true] {
+                    let mut other = plain.clone();
+                    other[bit / 8] ^= 1 << (bit % 8);
+                    if mended {
+                        other[sum_at..sum_at + 2].fill(0);
+                        let sum = checksum::fold(checksum::sum(&other[ETHERNET..ETHERNET + 20]));
+                        other[sum_at..sum_at + 2].copy_from_slice(&sum.to_be_bytes());
+                    }
+                    assert!(read_plain(&other).is_none_or(|outer| read(&other) == Ok(outer)), "bit {bit}");
+                }
+            }
+            for len in 0..plain.len() {
+                assert!(
+                    read_plain(&plain[..len]).is_none_or(|outer| read(&plain[..len]) == Ok(outer)),
+                    "{len}"
+                );
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::inner::Inner;
 use crate::tables::{AdjacencyRow, HopRow, OUTER_MAX};
 use std::net::IpAddr;
 use sterna_shm::Adjacency;
-use sterna_wire::{Family, addr_bytes, checksum};
+use sterna_wire::{Family, Mac, addr_bytes, checksum};
 
 /// Ethernet header without a tag.
 pub const ETHERNET: usize = 14;
@@ -100,7 +100,7 @@ impl OuterFields {
 }
 
 /// Bytes of the frame that [`write_outer`] makes room for in front of the inner packet.
-#[inline]
+#[inline(always)]
 pub fn outer_len(row: &AdjacencyRow) -> usize {
     ETHERNET + usize::from(row.header_len)
 }
@@ -108,26 +108,34 @@ pub fn outer_len(row: &AdjacencyRow) -> usize {
 /// Writes Ethernet and outer headers into `frame`, whose inner packet stands (or will stand) at [`outer_len`].
 ///
 /// `frame` is the whole frame; it must be at least `outer_len` long, else nothing is written and the answer is false.
-#[inline]
+#[inline(always)]
 pub fn write_outer(frame: &mut [u8], row: &AdjacencyRow, hop: &HopRow, fields: &OuterFields) -> bool {
     let Some(destination) = hop.destination else { return false };
-    let Some((ethernet, rest)) = frame.split_first_chunk_mut::<ETHERNET>() else { return false };
-    ethernet[..6].copy_from_slice(&destination.0);
-    ethernet[6..12].copy_from_slice(&hop.source.0);
-    ethernet[12..].copy_from_slice(&ethertype(row.family));
     match row.family {
-        Family::V4 => rest.first_chunk_mut::<36>().is_some_and(|outer| {
+        Family::V4 => {
+            let Some(out) = frame.first_chunk_mut::<{ ETHERNET + 36 }>() else { return false };
+            write_ethernet(out, destination, hop.source, Family::V4);
+            let Some(outer) = out.last_chunk_mut() else { return false };
             write_v4(outer, row, fields);
-            true
-        }),
-        Family::V6 => rest.first_chunk_mut::<56>().is_some_and(|outer| {
+        }
+        Family::V6 => {
+            let Some(out) = frame.first_chunk_mut::<{ ETHERNET + 56 }>() else { return false };
+            write_ethernet(out, destination, hop.source, Family::V6);
+            let Some(outer) = out.last_chunk_mut() else { return false };
             write_v6(outer, row, fields);
-            true
-        }),
+        }
     }
+    true
 }
 
-#[inline]
+#[inline(always)]
+fn write_ethernet<const N: usize>(out: &mut [u8; N], destination: Mac, source: Mac, family: Family) {
+    out[..6].copy_from_slice(&destination.0);
+    out[6..12].copy_from_slice(&source.0);
+    out[12..ETHERNET].copy_from_slice(&ethertype(family));
+}
+
+#[inline(always)]
 fn write_v4(outer: &mut [u8; 36], row: &AdjacencyRow, fields: &OuterFields) {
     outer.copy_from_slice(&row.header[..36]);
     let udp_len = UDP_AND_LISP + fields.inner_len;
@@ -146,7 +154,7 @@ fn write_v4(outer: &mut [u8; 36], row: &AdjacencyRow, fields: &OuterFields) {
     write_udp_lisp(&mut outer[20..], fields, udp_len);
 }
 
-#[inline]
+#[inline(always)]
 fn write_v6(outer: &mut [u8; 56], row: &AdjacencyRow, fields: &OuterFields) {
     outer.copy_from_slice(&row.header);
     let udp_len = UDP_AND_LISP + fields.inner_len;
@@ -158,7 +166,7 @@ fn write_v6(outer: &mut [u8; 56], row: &AdjacencyRow, fields: &OuterFields) {
     write_udp_lisp(&mut outer[40..], fields, udp_len);
 }
 
-#[inline]
+#[inline(always)]
 fn write_udp_lisp(out: &mut [u8], fields: &OuterFields, udp_len: u16) {
     let port = fields.fixed_port.unwrap_or(EPHEMERAL | (fields.flow >> 18) as u16);
     out[..2].copy_from_slice(&port.to_be_bytes());
@@ -196,16 +204,16 @@ pub fn write_udp_checksum_v6(frame: &mut [u8]) {
 }
 
 /// Lowers the TTL of the packet at `packet[0]` to `ttl` and mends its checksum (RFC 1624).
-#[inline]
+#[inline(always)]
 pub fn set_ttl(packet: &mut [u8], family: Family, ttl: u8) {
     match family {
         Family::V4 => {
             if let Some(h) = packet.first_chunk_mut::<20>() {
-                let old = u16::from_be_bytes([h[8], h[9]]);
-                let new = u16::from_be_bytes([ttl, h[9]]);
-                let sum = u16::from_be_bytes([h[10], h[11]]);
+                // The sum does not care for byte order, and in this one the TTL is the low half of its word.
+                let (old, new) = (u16::from(h[8]), u16::from(ttl));
+                let sum = u16::from_le_bytes([h[10], h[11]]);
                 h[8] = ttl;
-                h[10..12].copy_from_slice(&checksum::update16(sum, old, new).to_be_bytes());
+                h[10..12].copy_from_slice(&checksum::update16(sum, old, new).to_le_bytes());
             }
         }
         Family::V6 => {
@@ -242,7 +250,6 @@ pub fn set_tos(packet: &mut [u8], family: Family, tos: u8) {
 mod tests {
     use super::*;
     use etherparse::{Ipv4HeaderSlice, SlicedPacket, TransportSlice};
-    use sterna_wire::Mac;
 
     fn hop() -> HopRow {
         HopRow { port: 1, source: Mac([2, 0, 0, 0, 0, 1]), destination: Some(Mac([2, 0, 0, 0, 0, 2])) }

@@ -150,7 +150,7 @@ impl Step<'_, '_> {
         let view = self.view;
         let iid = group.iid.get();
         let entry = view.entry(iid, inner.family, &inner.destination).map(|value| value.body);
-        let way = match to_host(view, group, entry.ok_or(refused)?, &inner) {
+        let way = match to_host(view, group, &entry.ok_or(refused)?, &inner) {
             Ok(way) => way,
             Err(Stop::Neighbor { port, vlan, target }) => {
                 // TCP says it again.

@@ -39,6 +39,7 @@ pub struct Inner {
 
 impl Inner {
     /// Multicast, or IPv4 limited broadcast.
+    #[inline(always)]
     pub fn is_multicast(&self) -> bool {
         match self.family {
             Family::V4 => self.destination[0] >= 0xe0,
@@ -73,10 +74,8 @@ fn read_v4(packet: &[u8]) -> Result<Inner, DropReason> {
     if !checksum::verify(&whole[..header]) {
         return Err(DropReason::BadChecksum);
     }
-    let mut source = [0; 16];
-    let mut destination = [0; 16];
-    source[..4].copy_from_slice(&h[12..16]);
-    destination[..4].copy_from_slice(&h[16..20]);
+    let source = widen([h[12], h[13], h[14], h[15]]);
+    let destination = widen([h[16], h[17], h[18], h[19]]);
     let flags = u16::from_be_bytes([h[6], h[7]]);
     let fragment = flags & 0x3fff != 0;
     let protocol = h[9];
@@ -100,6 +99,79 @@ fn read_v4(packet: &[u8]) -> Result<Inner, DropReason> {
         destination,
         flow: flow::hash(&source, &destination, selector),
     })
+}
+
+/// Reads what nearly every packet is: IPv4 without options, no fragment, and whole. `None` for all else, be it right
+/// or wrong: [`read`] says what that is. Of what this reads, [`read`] says the same.
+#[inline(always)]
+pub fn read_plain(packet: &[u8]) -> Option<Inner> {
+    let h: &[u8; 24] = packet.first_chunk()?;
+    let len = u16::from_be_bytes([h[2], h[3]]);
+    let flags = u16::from_be_bytes([h[6], h[7]]);
+    let protocol = h[9];
+    let shortest = if protocol == TCP { 20 + TCP_FLAGS + 1 } else { 24 };
+    let plain = h[0] == 0x45 && flags & 0x3fff == 0 && (shortest..=packet.len()).contains(&usize::from(len));
+    if !plain || !checksum::verify_plain_v4(h.first_chunk()?) {
+        return None;
+    }
+    let source = widen([h[12], h[13], h[14], h[15]]);
+    let destination = widen([h[16], h[17], h[18], h[19]]);
+    let ports = match protocol {
+        TCP | UDP => u32::from_be_bytes([h[20], h[21], h[22], h[23]]),
+        _ => 0,
+    };
+    Some(Inner {
+        family: Family::V4,
+        len,
+        tos: h[1],
+        ttl: h[8],
+        protocol,
+        dont_fragment: flags & 0x4000 != 0,
+        fragment: false,
+        syn: protocol == TCP && packet.get(20 + TCP_FLAGS).is_some_and(|flags| flags & SYN != 0),
+        source,
+        destination,
+        flow: flow::hash(&source, &destination, u64::from(ports) | u64::from(protocol) << 32),
+    })
+}
+
+/// The same for IPv6 with TCP or UDP directly behind its header.
+#[inline(always)]
+pub fn read_plain_v6(packet: &[u8]) -> Option<Inner> {
+    let h: &[u8; 44] = packet.first_chunk()?;
+    let payload = usize::from(u16::from_be_bytes([h[4], h[5]]));
+    let protocol = h[6];
+    let shortest = match protocol {
+        UDP => 4,
+        TCP => TCP_FLAGS + 1,
+        _ => return None,
+    };
+    if h[0] >> 4 != 6 || !(shortest..=packet.len() - 40).contains(&payload) {
+        return None;
+    }
+    let (source, destination) = (*h[8..24].first_chunk()?, *h[24..40].first_chunk()?);
+    let ports = u32::from_be_bytes([h[40], h[41], h[42], h[43]]);
+    let label = u64::from(u32::from_be_bytes([h[0], h[1], h[2], h[3]]) & 0x000f_ffff);
+    let selector = (u64::from(ports) | u64::from(protocol) << 32) ^ (label << 40);
+    Some(Inner {
+        family: Family::V6,
+        len: u16::try_from(40 + payload).ok()?,
+        tos: (h[0] << 4) | (h[1] >> 4),
+        ttl: h[7],
+        protocol,
+        dont_fragment: true,
+        fragment: false,
+        syn: protocol == TCP && packet.get(40 + TCP_FLAGS).is_some_and(|flags| flags & SYN != 0),
+        source,
+        destination,
+        flow: flow::hash(&source, &destination, selector),
+    })
+}
+
+/// An IPv4 address as `addr_bytes`.
+#[inline(always)]
+pub(crate) fn widen(address: [u8; 4]) -> [u8; 16] {
+    u128::from(u32::from_le_bytes(address)).to_le_bytes()
 }
 
 #[inline]
@@ -242,6 +314,52 @@ mod tests {
         bad[0] = 0x45;
         bad[8] = 3;
         assert_eq!(read(&bad), Err(DropReason::BadChecksum));
+    }
+
+    #[test]
+    fn what_is_plain_is_read_alike_and_what_is_not_is_left_alone() {
+        let mut syn = Vec::new();
+        PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9)
+            .tcp(1, 2, 3, 4)
+            .syn()
+            .write(&mut syn, &[])
+            .unwrap();
+        let mut echo = Vec::new();
+        let builder = PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9).icmpv4_echo_request(1, 2);
+        builder.write(&mut echo, &[]).unwrap();
+        for plain in [udp4(10), syn, echo, [udp4(1), vec![0xa5; 17]].concat()] {
+            assert_eq!(read_plain(&plain), Some(read(&plain).unwrap()));
+            for at in 0..plain.len() * 8 {
+                let mut other = plain.clone();
+                other[at / 8] ^= 1 << (at % 8);
+                // One bit that the checksum does not notice is behind the header.
+                assert!(read_plain(&other).is_none_or(|inner| read(&other) == Ok(inner) && at >= 160));
+                // Two that it does not: the same bit of two words.
+                other[10 + (at / 8) % 2] ^= 1 << (at % 8);
+                assert!(read_plain(&other).is_none_or(|inner| read(&other) == Ok(inner)));
+            }
+            for len in 0..plain.len() {
+                assert!(read_plain(&plain[..len]).is_none_or(|inner| read(&plain[..len]) == Ok(inner)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_plain_ipv6_is_read_alike_and_what_is_not_is_left_alone() {
+        let (mut udp, mut syn) = (Vec::new(), Vec::new());
+        PacketBuilder::ipv6([1; 16], [2; 16], 9).udp(1, 2).write(&mut udp, &[7; 9]).unwrap();
+        PacketBuilder::ipv6([1; 16], [2; 16], 9).tcp(1, 2, 3, 4).syn().write(&mut syn, &[]).unwrap();
+        for plain in [[&udp[..], &[0xa5; 5]].concat(), udp, syn] {
+            assert_eq!(read_plain_v6(&plain), Some(read(&plain).unwrap()));
+            for bit in 0..plain.len() * 8 {
+                let mut other = plain.clone();
+                other[bit / 8] ^= 1 << (bit % 8);
+                assert!(read_plain_v6(&other).is_none_or(|inner| read(&other) == Ok(inner)), "bit {bit}");
+            }
+            for len in 0..plain.len() {
+                assert!(read_plain_v6(&plain[..len]).is_none_or(|inner| read(&plain[..len]) == Ok(inner)));
+            }
+        }
     }
 
     #[test]

@@ -28,19 +28,46 @@ pub struct PortRow {
     pub mtu: u16,
 }
 
+/// A group as its packets see it.
+#[derive(Clone, Debug)]
+pub struct GroupRow {
+    /// As the control plane gave it.
+    pub group: Group,
+    /// Which of its packets are of which context class.
+    pub rules: Box<[Rule]>,
+    gateway_v4: Option<[u8; 16]>,
+    gateway_v6: Option<[u8; 16]>,
+}
+
+impl GroupRow {
+    fn new(group: Group) -> GroupRow {
+        let of = |family| gateway(&group, family).map(addr_bytes);
+        let (gateway_v4, gateway_v6) = (of(Family::V4), of(Family::V6));
+        GroupRow { group, rules: Box::default(), gateway_v4, gateway_v6 }
+    }
+
+    /// Whether an address (as [`addr_bytes`]) is the group's gateway address of its family.
+    #[inline(always)]
+    pub fn has_gateway(&self, family: Family, address: &[u8; 16]) -> bool {
+        let gateway = match family {
+            Family::V4 => &self.gateway_v4,
+            Family::V6 => &self.gateway_v6,
+        };
+        gateway.as_ref().is_some_and(|gateway| u128::from_ne_bytes(*gateway) == u128::from_ne_bytes(*address))
+    }
+}
+
 /// Ports, groups, own RLOCs and settings of one moment.
 #[derive(Clone, Debug)]
 pub struct Layout {
     ports: Vec<PortRow>,
-    groups: Vec<Group>,
+    groups: Vec<GroupRow>,
     /// Sorted (port, vlan, group row).
     attachments: Vec<(u16, Tag, u16)>,
     /// Sorted (iid, group row).
     iids: Vec<(u32, u16)>,
     rlocs_v4: Vec<[u8; 16]>,
     rlocs_v6: Vec<[u8; 16]>,
-    /// By group row: which of its packets are of which context class.
-    rules: Vec<Box<[Rule]>>,
     /// Where agents may come and go: sorted and disjoint.
     dynamic: Vec<Range>,
     /// Gateway-wide knobs.
@@ -118,10 +145,9 @@ impl Layout {
             |family| rlocs.iter().filter(|a| Family::of(**a) == family).map(|a| addr_bytes(*a)).collect();
         Layout {
             ports,
-            groups,
+            groups: groups.into_iter().map(GroupRow::new).collect(),
             attachments,
             iids,
-            rules: Vec::new(),
             rlocs_v4: of(Family::V4),
             rlocs_v6: of(Family::V6),
             dynamic: Vec::new(),
@@ -141,11 +167,10 @@ impl Layout {
 
     /// The same with these policies.
     pub fn with_policies(mut self, policies: &[Policy]) -> Layout {
-        let of = |group: &Group| {
-            let here = policies.iter().filter(|policy| policy.iid.is_none_or(|iid| iid == group.iid));
-            here.map(Rule::new).collect()
-        };
-        self.rules = self.groups.iter().map(of).collect();
+        for row in &mut self.groups {
+            let here = policies.iter().filter(|policy| policy.iid.is_none_or(|iid| iid == row.group.iid));
+            row.rules = here.map(Rule::new).collect();
+        }
         self
     }
 
@@ -168,24 +193,25 @@ impl Layout {
 
     /// The group on a port and VLAN.
     pub fn group_at(&self, port: u16, vlan: Tag) -> Option<&Group> {
-        self.policed_group_at(port, vlan).map(|(group, _)| group)
+        self.row_at(port, vlan).map(|row| &row.group)
     }
 
-    /// The group on a port and VLAN, and what gives its packets their class.
-    #[inline]
-    pub fn policed_group_at(&self, port: u16, vlan: Tag) -> Option<(&Group, &[Rule])> {
+    /// The row of the group on a port and VLAN.
+    pub fn row_at(&self, port: u16, vlan: Tag) -> Option<&GroupRow> {
         let at = self.attachments.partition_point(|&(p, v, _)| (p, v) < (port, vlan));
         match self.attachments.get(at) {
-            Some(&(p, v, row)) if (p, v) == (port, vlan) => {
-                let rules = self.rules.get(usize::from(row)).map(|rules| &**rules).unwrap_or_default();
-                self.groups.get(usize::from(row)).map(|group| (group, rules))
-            }
+            Some(&(p, v, row)) if (p, v) == (port, vlan) => self.groups.get(usize::from(row)),
             _ => None,
         }
     }
 
     /// The group of an instance-ID.
     pub fn group_of(&self, iid: u32) -> Option<&Group> {
+        self.row_of(iid).map(|row| &row.group)
+    }
+
+    /// The row of the group of an instance-ID.
+    pub fn row_of(&self, iid: u32) -> Option<&GroupRow> {
         let at = self.iids.partition_point(|&(i, _)| i < iid);
         match self.iids.get(at) {
             Some(&(i, row)) if i == iid => self.groups.get(usize::from(row)),

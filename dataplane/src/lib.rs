@@ -34,6 +34,7 @@ pub mod step;
 
 mod eid_side;
 pub mod emit;
+mod recent;
 mod refuse;
 mod relay;
 mod rloc_side;
@@ -53,6 +54,7 @@ pub mod release;
 pub mod state;
 
 pub mod apply;
+mod asked;
 pub mod attached;
 pub mod checks;
 pub mod classes;

@@ -65,13 +65,19 @@ fn fill_slots(row: &mut SetRow, keys: &[u64]) {
     }
 }
 
+/// Whether all flows take the same locator, and none is to be pinned.
+#[inline]
+pub fn is_only_way(set: &SetRow) -> bool {
+    set.pickable == 1 && !set.keeps
+}
+
 /// The locator of a flow, by index into the set; `None` when none is usable.
 #[inline]
 pub fn pick(set: &SetRow, iid: u32, flow: u32, flows: &mut FlowTable, now_ns: u64) -> Option<usize> {
     match set.pickable {
         0 => None,
         // One candidate and nothing to keep: nothing to choose, so nothing to pin.
-        1 if !set.keeps => Some(usize::from(set.slots[0])),
+        _ if is_only_way(set) => Some(usize::from(set.slots[0])),
         _ => Some(flows.locate(set, iid, flow, now_ns)),
     }
 }

@@ -116,7 +116,7 @@ impl Step<'_, '_> {
         let view = self.view;
         let asked = question(group.iid.get(), inner.family, &inner.destination);
         let body = view.eids().lookup(&view.guard, asked).map(|found| found.value.body);
-        let way = route(self, view, group, body, &inner, 0)?;
+        let way = route(self, view, group, body.as_ref(), &inner, 0)?;
         if inner.len > way.mtu() {
             return Err(Stop::Drop(DropReason::TooBig));
         }

@@ -3,7 +3,7 @@
 
 use crate::counters::Basic;
 use crate::decap;
-use crate::emit::Rewrite;
+use crate::emit::{Rewrite, Way};
 use crate::hold::{HoldKey, Role};
 use crate::rloc_side::Head;
 use crate::route::{Stop, tunnel};
@@ -40,7 +40,7 @@ impl Step<'_, '_> {
             return Verdict::Drop(DropReason::RelayLimit);
         }
         match tunnel(self, view, set, group.iid.get(), inner.flow) {
-            Ok(way) => self.send_on(head, &way, frame),
+            Ok(tunnel) => self.send_on(head, &Way::Tunnel(tunnel), frame),
             Err(Stop::Drop(reason)) => Verdict::Drop(reason),
             Err(stop) => self.hold(key(Role::Destination), stop, group, frame),
         }
@@ -53,7 +53,7 @@ impl Step<'_, '_> {
     }
 
     /// Out of one tunnel and into another, as a router between them would.
-    fn send_on(&mut self, head: &Head<'_>, way: &crate::emit::Way<'_>, frame: &[u8]) -> Verdict {
+    fn send_on(&mut self, head: &Head<'_>, way: &Way<'_>, frame: &[u8]) -> Verdict {
         let (group, inner, outer) = (head.group, &head.inner, &head.outer);
         let packet = head.packet(frame);
         let ttl = inner.ttl.min(outer.ttl);

@@ -1,28 +1,99 @@
 //! Rloc-side in: from the tunnel to an attached host. A security boundary: whatever is not proved right is dropped.
 
+use crate::asked::{Asked, Numbers};
 use crate::counters::Basic;
 use crate::decap::{self, Outer};
 use crate::eid_side::{AHEAD, is_ndisc};
 use crate::emit::{Rewrite, Way};
 use crate::hold::{HoldKey, Role};
 use crate::inner::{self, Inner};
-use crate::layout::{Layout, gateway};
-use crate::route::{Stop, to_host};
+use crate::layout::{GroupRow, Layout};
+use crate::recent::Allowed;
+use crate::route::{Stop, host, to_host};
 use crate::source_check::SourceCheck;
-use crate::step::{Answers, Questions, Step, Verdicts, ask_both, hold_key};
+use crate::step::{Step, Verdicts, hold_key};
 use crate::tables::{EidBody, EidValue, Moment};
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use sterna_shm::Group;
-use sterna_wire::addr_bytes;
+use sterna_wire::Family;
 use sterna_xsk::BURST;
 
 /// A packet out of the tunnel after the first pass.
 pub(crate) struct Head<'v> {
     at: usize,
+    row: &'v GroupRow,
     pub group: &'v Group,
+    asked: Numbers,
     pub outer: Outer,
     pub inner: Inner,
+}
+
+/// The groups by instance-ID: packets of a group come in trains.
+struct Groups<'v> {
+    layout: &'v Layout,
+    last: Option<(u32, &'v GroupRow)>,
+    /// The last pair of RLOCs that a packet may have come between.
+    between: Option<[u128; 2]>,
+}
+
+impl<'v> Groups<'v> {
+    #[inline(always)]
+    fn of(&mut self, iid: u32) -> Option<&'v GroupRow> {
+        match self.last {
+            Some((last, row)) if last == iid => Some(row),
+            _ => {
+                self.last = self.layout.row_of(iid).map(|row| (iid, row));
+                self.last.map(|(_, row)| row)
+            }
+        }
+    }
+
+    /// Whether a packet came to us, and not from us.
+    #[inline(always)]
+    fn is_for_us(&mut self, outer: &Outer) -> Result<(), DropReason> {
+        let between = [u128::from_ne_bytes(outer.source), u128::from_ne_bytes(outer.destination)];
+        if outer.family == Family::V4 && self.between == Some(between) {
+            return Ok(());
+        }
+        if !self.layout.is_own_rloc(outer.family, &outer.destination) {
+            return Err(DropReason::NotOurRloc);
+        }
+        if self.layout.is_own_rloc(outer.family, &outer.source) {
+            return Err(DropReason::OwnRlocSource);
+        }
+        if outer.family == Family::V4 {
+            self.between = Some(between);
+        }
+        Ok(())
+    }
+}
+
+/// What the first pass leaves for the others.
+struct Arrived<'v> {
+    heads: ArrayVec<Head<'v>, BURST>,
+    asked: Asked,
+}
+
+impl<'v> Arrived<'v> {
+    /// Takes a packet; the verdict is replaced by the last pass.
+    #[inline(always)]
+    fn take(&mut self, at: usize, row: &'v GroupRow, outer: Outer, inner: Inner) -> Verdict {
+        let asked = self.asked.ask(outer.iid, &inner);
+        self.heads.push(Head { at, row, group: &row.group, asked, outer, inner });
+        Verdict::Held
+    }
+}
+
+/// A packet with nothing unusual about it, for a single host.
+#[inline(always)]
+fn plain<'v>(groups: &mut Groups<'v>, frame: &[u8]) -> Option<(&'v GroupRow, Outer, Inner)> {
+    let outer = decap::read_plain(frame)?;
+    let inner = inner::read_plain(frame.get(outer.inner_at..outer.inner_end)?)?;
+    if inner.is_multicast() || groups.is_for_us(&outer).is_err() {
+        return None;
+    }
+    Some((groups.of(outer.iid)?, outer, inner))
 }
 
 impl Head<'_> {
@@ -33,15 +104,12 @@ impl Head<'_> {
     }
 }
 
-fn read_head<'v>(layout: &'v Layout, at: usize, frame: &[u8]) -> Result<Head<'v>, DropReason> {
+/// First pass over one packet: all that can be said without the tables.
+#[inline(never)]
+fn read<'v>(groups: &mut Groups<'v>, frame: &[u8]) -> Result<(&'v GroupRow, Outer, Inner), DropReason> {
     let outer = decap::read(frame)?;
-    if !layout.is_own_rloc(outer.family, &outer.destination) {
-        return Err(DropReason::NotOurRloc);
-    }
-    if layout.is_own_rloc(outer.family, &outer.source) {
-        return Err(DropReason::OwnRlocSource);
-    }
-    let group = layout.group_of(outer.iid).ok_or(DropReason::UnknownIid)?;
+    groups.is_for_us(&outer)?;
+    let row = groups.of(outer.iid).ok_or(DropReason::UnknownIid)?;
     let packet = &frame[outer.inner_at..outer.inner_end];
     let inner = inner::read(packet).map_err(|reason| match reason {
         DropReason::BadChecksum => DropReason::BadChecksum,
@@ -54,49 +122,73 @@ fn read_head<'v>(layout: &'v Layout, at: usize, frame: &[u8]) -> Result<Head<'v>
     if is_ndisc(&inner, packet) {
         return Err(DropReason::MalformedNdisc);
     }
-    Ok(Head { at, group, outer, inner })
+    Ok((row, outer, inner))
 }
 
 impl Step<'_, '_> {
     /// The rloc-side passes over a burst.
     pub(crate) fn rloc_burst(&mut self, packets: &[&[u8]], verdicts: &mut Verdicts) {
-        let (view, layout) = (self.view, self.layout);
-        let mut heads: ArrayVec<Head<'_>, BURST> = ArrayVec::new();
-        let mut questions = Questions::new();
+        let view = self.view;
+        let mut groups = Groups { layout: self.layout, last: None, between: None };
+        let mut arrived = Arrived { heads: ArrayVec::new(), asked: Asked::new() };
         for (at, packet) in packets.iter().enumerate() {
             if let Some(ahead) = packets.get(at + AHEAD) {
                 sterna_cpu::prefetch_bytes(ahead);
             }
-            verdicts.push(match read_head(layout, at, packet) {
-                Ok(head) => {
-                    ask_both(&mut questions, head.group.iid.get(), &head.inner);
-                    heads.push(head);
-                    // Replaced by the last pass.
-                    Verdict::Held
-                }
-                Err(reason) => Verdict::Drop(reason),
+            verdicts.push(match plain(&mut groups, packet) {
+                Some((row, outer, inner)) => arrived.take(at, row, outer, inner),
+                None => match read(&mut groups, packet) {
+                    Ok((row, outer, inner)) => arrived.take(at, row, outer, inner),
+                    Err(reason) => Verdict::Drop(reason),
+                },
             });
         }
-        let mut answers: Answers<'_> = [const { None }; 2 * BURST];
-        view.eids().lookup_burst(&view.guard, &questions, &mut answers[..questions.len()]);
-        for (i, head) in heads.iter().enumerate() {
-            let value = |at: usize| answers[at].as_ref().map(|found| found.value);
-            verdicts[head.at] = self.rloc_decide(head, packets[head.at], value(2 * i), value(2 * i + 1));
+        // By reference: taken apart, some kilobytes would be copied.
+        let heads = &arrived.heads;
+        let answers = arrived.asked.answers(view);
+        let mut allowed = Allowed::new();
+        for head in heads {
+            let answers = answers.values(head.asked);
+            verdicts[head.at] = self.rloc_decide(head, packets[head.at], answers, &mut allowed);
         }
-        if let Some(i) = self.sample(heads.len())
-            && let (Verdict::Transmit(_), Some(found)) = (verdicts[heads[i].at], &answers[2 * i])
+        allowed.settle(self.state, self.ingress);
+        if let Some(head) = self.sample(heads.len()).and_then(|at| heads.get(at))
+            && let (Verdict::Transmit(_), Some(entry)) = (verdicts[head.at], answers.source_entry(head.asked))
         {
-            view.marks.used.set(found.index);
+            view.marks.used.set(entry);
         }
     }
 
-    #[inline]
+    /// Last pass: from a site that may send it, to a host that is here, or else the long way.
+    #[inline(always)]
     fn rloc_decide(
+        &mut self,
+        head: &Head<'_>,
+        frame: &[u8],
+        (source, destination): (Option<&EidValue>, Option<&EidValue>),
+        allowed: &mut Allowed,
+    ) -> Verdict {
+        if let Some(&EidBody::Agent { port, vlan, mac, .. }) = destination.map(|value| &value.body)
+            && let Some(&EidBody::Remote { set, .. }) = source.map(|value| &value.body)
+            && self.state.hold.is_empty()
+            && !head.row.has_gateway(head.inner.family, &head.inner.destination)
+            && let Some(payload_mtu) = allowed.source(self, set, &head.outer)
+            && let Ok(way) = host(self.view, head.group, port, vlan, mac)
+        {
+            return self.deliver(head, &way, frame, payload_mtu, allowed);
+        }
+        self.rloc_forward(head, frame, source, destination, allowed)
+    }
+
+    /// Last pass over any packet.
+    #[inline(never)]
+    fn rloc_forward(
         &mut self,
         head: &Head<'_>,
         frame: &[u8],
         source: Option<&EidValue>,
         destination: Option<&EidValue>,
+        allowed: &mut Allowed,
     ) -> Verdict {
         let inner = &head.inner;
         let iid = head.group.iid.get();
@@ -125,7 +217,7 @@ impl Step<'_, '_> {
         }
         // A gateway of the same group at another site may have an address of its own: it is answered from there
         // too, and never asked for by ARP.
-        if gateway(head.group, inner.family).map(addr_bytes) == Some(inner.destination) {
+        if head.row.has_gateway(inner.family, &inner.destination) {
             return self.at_gateway(head.group, inner, packet, frame);
         }
         let key = hold_key(iid, inner.family, &inner.destination, Role::Destination);
@@ -135,9 +227,8 @@ impl Step<'_, '_> {
         if let EidBody::Away { set } = body {
             return self.relay(head, set, frame);
         }
-        let view = self.view;
-        match to_host(view, head.group, body, inner) {
-            Ok(way) => self.deliver(head, &way, frame, payload_mtu),
+        match to_host(self.view, head.group, &body, inner) {
+            Ok(way) => self.deliver(head, &way, frame, payload_mtu, allowed),
             Err(Stop::Drop(reason)) => Verdict::Drop(reason),
             Err(stop) => self.hold(key, stop, head.group, frame),
         }
@@ -177,8 +268,15 @@ impl Step<'_, '_> {
     }
 
     /// Combines TTL, DSCP and ECN, then out to the host.
-    #[inline]
-    fn deliver(&mut self, head: &Head<'_>, way: &Way<'_>, frame: &[u8], payload_mtu: u16) -> Verdict {
+    #[inline(always)]
+    fn deliver(
+        &mut self,
+        head: &Head<'_>,
+        way: &Way<'_>,
+        frame: &[u8],
+        payload_mtu: u16,
+        allowed: &mut Allowed,
+    ) -> Verdict {
         let (inner, outer) = (&head.inner, &head.outer);
         let packet = head.packet(frame);
         let ttl = inner.ttl.min(outer.ttl);
@@ -201,11 +299,10 @@ impl Step<'_, '_> {
         }
         match self.emit(way, head.group.iid.get(), inner, packet, &rewrite) {
             Ok(port) => {
-                let ingress = self.ingress;
-                let tally = self.state.tally(ingress);
-                tally.add(Basic::Decapsulated, 1);
+                allowed.decapsulated();
                 if ecn.suspicious {
-                    tally.add(Basic::EcnSuspicious, 1);
+                    let ingress = self.ingress;
+                    self.state.tally(ingress).add(Basic::EcnSuspicious, 1);
                 }
                 Verdict::Transmit(port)
             }

@@ -1,7 +1,7 @@
 //! From a table entry to a way: what the answers mean for a packet.
 
 use crate::classes::Choice;
-use crate::emit::Way;
+use crate::emit::{Tunnel, Way};
 use crate::inner::Inner;
 use crate::layout::{Side, tag_of};
 use crate::locator;
@@ -41,27 +41,29 @@ pub(crate) enum Stop {
     Drop(DropReason),
 }
 
+/// A row that is not there, or names nothing usable.
+const GONE: Stop = Stop::Drop(DropReason::NoLocator);
+
 /// The way to a destination whose entry is `body`, for a packet of `class`.
-#[inline]
 pub(crate) fn route<'v>(
     step: &mut Step<'_, '_>,
     view: &'v View<'_>,
     group: &Group,
-    body: Option<EidBody>,
+    body: Option<&EidBody>,
     inner: &Inner,
     class: u8,
 ) -> Result<Way<'v>, Stop> {
     let iid = group.iid.get();
     match body {
-        Some(EidBody::Remote { set, classes: NO_ROW }) if class == 0 => {
-            tunnel(step, view, set, iid, inner.flow)
+        Some(&EidBody::Remote { set, classes: NO_ROW }) if class == 0 => {
+            tunnel(step, view, set, iid, inner.flow).map(Way::Tunnel)
         }
-        Some(EidBody::Remote { set, classes }) => {
+        Some(&EidBody::Remote { set, classes }) => {
             let set = set_of_class(view, set, classes, class)?;
-            tunnel(step, view, set, iid, inner.flow)
+            tunnel(step, view, set, iid, inner.flow).map(Way::Tunnel)
         }
-        Some(body @ EidBody::Skill { .. }) => to_skill(step, view, group, body, inner, class),
-        Some(EidBody::Away { set }) => tunnel(step, view, set, iid, inner.flow),
+        Some(body @ EidBody::Skill { .. }) => to_skill(step, view, group, *body, inner, class),
+        Some(&EidBody::Away { set }) => tunnel(step, view, set, iid, inner.flow).map(Way::Tunnel),
         Some(EidBody::Hold) => Err(Stop::Wait),
         Some(local) => to_host(view, group, local, inner),
         None => Err(Stop::Miss),
@@ -107,9 +109,10 @@ fn to_skill<'v>(
         return Err(Stop::Drop(DropReason::DstNotLocal));
     };
     let set = set_of_class(view, set, classes, class)?;
-    let (row, picked) = picked(step, view, set, group.iid.get(), inner.flow)?;
+    let row = view.set(set).ok_or(GONE)?;
+    let picked = picked(step, row, group.iid.get(), inner.flow)?;
     if picked.adjacency != LOCAL {
-        return by_locator(view, row, picked.adjacency);
+        return by_locator(view, row, picked.adjacency).map(Way::Tunnel);
     }
     match host(view, group, port, vlan, mac)? {
         // As much as the others carry: a flow may have to move there.
@@ -121,44 +124,40 @@ fn to_skill<'v>(
 }
 
 /// The way by a set, for a packet of `flow`.
-#[inline]
+#[inline(always)]
 pub(crate) fn tunnel<'v>(
     step: &mut Step<'_, '_>,
     view: &'v View<'_>,
     set: u32,
     iid: u32,
     flow: u32,
-) -> Result<Way<'v>, Stop> {
-    let (row, picked) = picked(step, view, set, iid, flow)?;
-    by_locator(view, row, picked.adjacency)
+) -> Result<Tunnel<'v>, Stop> {
+    let row = view.set(set).ok_or(GONE)?;
+    by_locator(view, row, picked(step, row, iid, flow)?.adjacency)
 }
 
-/// A set and the locator of a flow in it.
-#[inline]
-fn picked<'v>(
+/// The locator of a flow in a set.
+#[inline(always)]
+pub(crate) fn picked<'v>(
     step: &mut Step<'_, '_>,
-    view: &'v View<'_>,
-    set: u32,
+    set: &'v SetRow,
     iid: u32,
     flow: u32,
-) -> Result<(&'v SetRow, &'v LocatorRow), Stop> {
-    let gone = Stop::Drop(DropReason::NoLocator);
-    let set = view.set(set).ok_or(gone)?;
+) -> Result<&'v LocatorRow, Stop> {
     let now_ns = step.state.now_ns;
-    let picked = locator::pick(set, iid, flow, &mut step.state.flows, now_ns).ok_or(gone)?;
-    Ok((set, set.locators().get(picked).ok_or(gone)?))
+    let at = locator::pick(set, iid, flow, &mut step.state.flows, now_ns);
+    at.and_then(|at| set.locators().get(at)).ok_or(GONE)
 }
 
 /// The way by one locator of a set.
-#[inline]
-fn by_locator<'v>(view: &'v View<'_>, set: &SetRow, adjacency: u32) -> Result<Way<'v>, Stop> {
-    let gone = Stop::Drop(DropReason::NoLocator);
-    let row = view.adjacency(adjacency).ok_or(gone)?;
-    let hop = view.hop(row.next_hop).ok_or(gone)?;
+#[inline(always)]
+pub(crate) fn by_locator<'v>(view: &'v View<'_>, set: &SetRow, adjacency: u32) -> Result<Tunnel<'v>, Stop> {
+    let row = view.adjacency(adjacency).ok_or(GONE)?;
+    let hop = view.hop(row.next_hop).ok_or(GONE)?;
     match hop.destination {
         Some(_) => {
             view.marks.sent.set(adjacency);
-            Ok(Way::Tunnel { row, hop, payload_mtu: set.payload_mtu })
+            Ok(Tunnel { row, hop, payload_mtu: set.payload_mtu })
         }
         None => Err(Stop::NextHop),
     }
@@ -170,10 +169,10 @@ fn by_locator<'v>(view: &'v View<'_>, set: &SetRow, adjacency: u32) -> Result<Wa
 pub(crate) fn to_host<'v>(
     view: &View<'_>,
     group: &Group,
-    body: EidBody,
+    body: &EidBody,
     inner: &Inner,
 ) -> Result<Way<'v>, Stop> {
-    match body {
+    match *body {
         EidBody::Agent { port, vlan, mac, .. } | EidBody::Skill { port, vlan, mac, .. } => {
             host(view, group, port, vlan, mac)
         }
@@ -191,8 +190,15 @@ pub(crate) fn to_host<'v>(
     }
 }
 
-#[inline]
-fn host<'v>(view: &View<'_>, group: &Group, port: u16, vlan: Tag, mac: Mac) -> Result<Way<'v>, Stop> {
+/// The way to a host, where it is attached. Fails closed: see [`to_host`].
+#[inline(always)]
+pub(crate) fn host<'v>(
+    view: &View<'_>,
+    group: &Group,
+    port: u16,
+    vlan: Tag,
+    mac: Mac,
+) -> Result<Way<'v>, Stop> {
     let here = (group.port, tag_of(group)) == (port, vlan);
     match view.layout().port(port) {
         Some(row) if here && row.side != Side::Rloc => {

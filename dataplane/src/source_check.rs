@@ -50,13 +50,19 @@ impl Step<'_, '_> {
         source: Option<&EidValue>,
     ) -> SourceCheck {
         if let Some(EidValue { body: EidBody::Remote { set, .. } | EidBody::Skill { set, .. }, .. }) = source
-            && let Some(row) = self.view.set(*set)
-            && let Some(adjacency) = locator_of(self.view, row, outer.family, &outer.source)
+            && let Some(payload_mtu) = self.is_locator(*set, outer)
         {
-            self.view.marks.received.set(adjacency);
-            return SourceCheck::Allowed { payload_mtu: row.payload_mtu };
+            return SourceCheck::Allowed { payload_mtu };
         }
         self.check_stranger(group, outer, inner, packet, source)
+    }
+
+    /// What the way back carries, when the outer source is a locator of a set.
+    pub(crate) fn is_locator(&self, set: u32, outer: &Outer) -> Option<u16> {
+        let row = self.view.set(set)?;
+        let adjacency = locator_of(self.view, row, outer.family, &outer.source)?;
+        self.view.marks.received.set(adjacency);
+        Some(row.payload_mtu)
     }
 
     /// The same for a source whose mapping does not have the outer source, or that has none.

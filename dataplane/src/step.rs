@@ -10,22 +10,16 @@ use crate::hold::{Asked, Held, HoldKey, Role};
 use crate::layout::{Attachment, Layout, Side, tag_of};
 use crate::route::Stop;
 use crate::state::{Upward, WorkerState};
-use crate::tables::{View, question};
+use crate::tables::View;
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use std::net::IpAddr;
 use sterna_shm::{AttachProof, Group};
-use sterna_table::{Found, Question};
 use sterna_wire::{Family, Mac, addr_bytes, addr_from_bytes};
 use sterna_xsk::{BURST, Frame};
 
-use crate::tables::EidValue;
-
 /// One verdict for each packet of a burst, in order.
 pub type Verdicts = ArrayVec<Verdict, BURST>;
-/// Source and destination of each packet of a burst.
-pub(crate) type Questions = ArrayVec<Question, { 2 * BURST }>;
-pub(crate) type Answers<'v> = [Option<Found<'v, EidValue>>; 2 * BURST];
 
 /// One burst in one worker.
 pub(crate) struct Step<'a, 'v> {
@@ -263,11 +257,4 @@ fn pair_of(key: &HoldKey) -> u64 {
 #[inline]
 pub(crate) fn hold_key(iid: u32, family: Family, addr: &[u8; 16], role: Role) -> HoldKey {
     HoldKey { iid, family, addr: *addr, role, class: 0 }
-}
-
-/// Appends the two questions of a packet.
-#[inline]
-pub(crate) fn ask_both(questions: &mut Questions, iid: u32, inner: &crate::inner::Inner) {
-    questions.push(question(iid, inner.family, &inner.source));
-    questions.push(question(iid, inner.family, &inner.destination));
 }

@@ -188,7 +188,7 @@ fn each_group_has_its_own() {
         proxy_arp: false,
     };
     let layout = Layout::new(vec![], vec![group(7, 0), group(8, 1)], &[], DEFAULT_SETTINGS);
-    let rules = |layout: &Layout, port| layout.policed_group_at(port, 0).unwrap().1.len();
+    let rules = |layout: &Layout, port| layout.row_at(port, 0).unwrap().rules.len();
     assert_eq!((rules(&layout, 0), rules(&layout, 1)), (0, 0));
     let of_seven = Policy { iid: Iid::new(7), ..ANY };
     let layout = layout.with_policies(&[of_seven]);

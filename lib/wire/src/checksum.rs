@@ -21,9 +21,12 @@ pub fn sum(bytes: &[u8]) -> u32 {
     let rest = words.remainder();
     last[..rest.len()].copy_from_slice(rest);
     wide += u64::from(u32::from_ne_bytes(last));
-    while wide > 0xffff {
-        wide = (wide & 0xffff) + (wide >> 16);
-    }
+    // Each step leaves at most one bit more than it halves to, so none of them needs to be a loop.
+    wide = (wide & 0xffff_ffff) + (wide >> 32);
+    wide = (wide & 0xffff_ffff) + (wide >> 32);
+    wide = (wide & 0xffff) + (wide >> 16);
+    wide = (wide & 0xffff) + (wide >> 16);
+    wide = (wide & 0xffff) + (wide >> 16);
     u32::from(u16::from_be(wide as u16))
 }
 
@@ -39,6 +42,21 @@ pub const fn fold(partial: u32) -> u16 {
 #[inline]
 pub fn verify(bytes: &[u8]) -> bool {
     fold(sum(bytes)) == 0
+}
+
+/// [`verify`] for an IPv4 header without options, in a third of the instructions: wide words, carries kept apart.
+#[inline(always)]
+pub fn verify_plain_v4(header: &[u8; 20]) -> bool {
+    let (wide, rest) = header.as_chunks::<8>();
+    let [first, second] = [0, 1].map(|at| u64::from_ne_bytes(wide[at]));
+    let last = u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]);
+    let (both, carry) = first.overflowing_add(second);
+    // At most 33 bits each.
+    let halves = (both & 0xffff_ffff) + (both >> 32) + u64::from(carry) + u64::from(last);
+    let words = (halves & 0xffff) + (halves >> 16 & 0xffff) + (halves >> 32);
+    // At most 18 bits: one more fold, and one for its carry. Nothing that begins with 0x45 sums up to zero.
+    let folded = (words & 0xffff) + (words >> 16);
+    (folded & 0xffff) + (folded >> 16) == 0xffff
 }
 
 /// Whether bytes that contain their own checksum add up together with a pseudo-header.
@@ -101,6 +119,29 @@ mod test {
             total = (total & 0xffff) + (total >> 16);
         }
         total as u32
+    }
+
+    #[test]
+    fn the_short_way_agrees_with_the_definition() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut right = 0;
+        for round in 0..if cfg!(miri) { 50 } else { 20_000 } {
+            let mut header = [0xff; 20];
+            for byte in &mut header[1..] {
+                state = state.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
+                // Bytes at either end make carries, and carries of carries.
+                *byte = if round % 3 == 0 { 0xff * ((state >> 60) as u8 & 1) } else { (state >> 56) as u8 };
+            }
+            header[0] = 0x45;
+            if round % 2 == 0 {
+                header[10..12].fill(0);
+                let field = fold(sum(&header));
+                header[10..12].copy_from_slice(&field.to_be_bytes());
+            }
+            assert_eq!(verify_plain_v4(&header), verify(&header), "{header:?}");
+            right += u32::from(verify(&header));
+        }
+        assert!(right >= if cfg!(miri) { 25 } else { 10_000 });
     }
 
     #[test]
