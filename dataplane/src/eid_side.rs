@@ -151,7 +151,7 @@ impl<'a> Step<'a, '_> {
         let mut transit = Transit { heads: ArrayVec::new(), asked: Asked::new() };
         for (at, packet) in packets.iter().enumerate() {
             if let Some(ahead) = packets.get(at + AHEAD) {
-                sterna_cpu::prefetch_bytes(ahead);
+                sterna_cpu::prefetch_packet(ahead);
             }
             // Each family on a way of its own: where they meet, every field has to be put aside.
             let taken = match packet.split_first_chunk::<ETHERNET>() {

@@ -1,6 +1,7 @@
 //! Writing packets out: into the tunnel or to an attached host, each into a fresh transmit frame.
 
 use crate::counters::Basic;
+use crate::eid_side::AHEAD;
 use crate::encap::{self, ETHERNET, OuterFields, ethertype};
 use crate::inner::Inner;
 use crate::mss;
@@ -172,6 +173,9 @@ impl Egress {
     /// A fresh frame, `len` bytes long, to be written where it lies.
     #[inline(always)]
     fn stage(&mut self, len: usize) -> Result<&mut Frame, DropReason> {
+        if let Some(ahead) = self.fresh.len().checked_sub(1 + AHEAD).and_then(|at| self.fresh.get(at)) {
+            sterna_cpu::prefetch_packet(ahead.bytes());
+        }
         let frame = self.fresh.last_mut().ok_or(DropReason::NoTxFrame)?;
         if frame.set_len(len) { Ok(frame) } else { Err(DropReason::TooBig) }
     }

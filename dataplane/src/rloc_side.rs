@@ -133,7 +133,7 @@ impl Step<'_, '_> {
         let mut arrived = Arrived { heads: ArrayVec::new(), asked: Asked::new() };
         for (at, packet) in packets.iter().enumerate() {
             if let Some(ahead) = packets.get(at + AHEAD) {
-                sterna_cpu::prefetch_bytes(ahead);
+                sterna_cpu::prefetch_packet(ahead);
             }
             verdicts.push(match plain(&mut groups, packet) {
                 Some((row, outer, inner)) => arrived.take(at, row, outer, inner),

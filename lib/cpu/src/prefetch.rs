@@ -37,6 +37,13 @@ pub fn prefetch_bytes(bytes: &[u8]) {
     prefetch_address(bytes.as_ptr());
 }
 
+/// Asks for the first two cache lines of a packet: its headers, also with others in front of them.
+#[inline(always)]
+pub fn prefetch_packet(packet: &[u8]) {
+    prefetch_address(packet.as_ptr());
+    prefetch_address(packet.as_ptr().wrapping_add(64));
+}
+
 /// Asks for the first cache line of `slice[index]`; an index past the end is allowed and does nothing useful.
 #[inline(always)]
 pub fn prefetch_slice_index<T>(slice: &[T], index: usize) {
@@ -54,6 +61,7 @@ mod tests {
         prefetch_read(&values);
         prefetch_bytes(&[]);
         prefetch_bytes(&[1, 2, 3]);
+        prefetch_packet(&[]);
         for index in [0, 2, 3, 1 << 40, usize::MAX] {
             prefetch_slice_index(&values, index);
         }
