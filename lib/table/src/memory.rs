@@ -102,7 +102,8 @@ mod store {
             let Ok(layout) = Layout::array::<T>(len.max(1)) else { handle_alloc_error(Layout::new::<T>()) };
             // A table smaller than a huge page gains nothing from one.
             let unit = if layout.size() >= HUGE { HUGE } else { PAGE };
-            let used = layout.size().next_multiple_of(unit);
+            // What does not fill a huge page at the end gets small ones, instead of up to 2 MiB that nobody uses.
+            let used = layout.size().next_multiple_of(PAGE);
             // Kernels before 6.7 do not align large mappings, so map one unit more and begin at its boundary.
             let mapped = if unit == HUGE { used + HUGE } else { used };
             // SAFETY: an anonymous private mapping at an address the kernel chooses touches no memory of ours.
