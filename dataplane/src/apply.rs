@@ -594,6 +594,11 @@ impl Applier {
     pub fn eid_footprint(&self) -> (usize, usize) {
         (self.writers.eids.bytes(), self.writers.eids.len())
     }
+
+    /// Bytes of the class rows, for as many as the limits allow.
+    pub fn classes_footprint(&self) -> usize {
+        self.writers.classes.bytes()
+    }
 }
 
 /// A row could not be written. One that was never written is not a number's row; any other keeps its old value.

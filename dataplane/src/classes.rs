@@ -5,14 +5,16 @@ use crate::rows::Named;
 use sterna_shm::{CLASSES, ClassRow, ClassRows, Event, RefusedKind};
 
 /// A class has no set yet: ask.
-const UNKNOWN: u32 = u32::MAX;
+const UNKNOWN: u32 = 0x00ff_ffff;
 /// No locator will do for a class.
-const NO_MATCH: u32 = u32::MAX - 1;
+const NO_MATCH: u32 = UNKNOWN - 1;
 
-/// What each class of packets for an EID uses; one cache line, shared by all EIDs that agree.
+/// What each class of packets for an EID uses, shared by all EIDs that agree. Three bytes for each, which is eight times
+/// the rows that a configuration can ask for: so a row with the table's own word is one cache line and not two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct ClassesRow([u32; CLASSES]);
+pub struct ClassesRow([[u8; 3]; CLASSES]);
+
+const _: () = assert!(size_of::<ClassesRow>() + size_of::<u32>() <= 64, "a cell is one cache line");
 
 /// What a class uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,20 +30,26 @@ pub enum Choice {
 impl ClassesRow {
     /// A row with these choices; `sets` by class.
     pub fn new(choices: [Choice; CLASSES]) -> ClassesRow {
-        ClassesRow(choices.map(|choice| match choice {
-            Choice::Set(set) => set,
-            Choice::Unknown => UNKNOWN,
-            Choice::NoMatch => NO_MATCH,
+        ClassesRow(choices.map(|choice| {
+            let number = match choice {
+                Choice::Set(set) if set < NO_MATCH => set,
+                Choice::Unknown => UNKNOWN,
+                // There is no such row: what cannot be named is not used.
+                Choice::Set(_) | Choice::NoMatch => NO_MATCH,
+            };
+            let [low, middle, high, _] = number.to_le_bytes();
+            [low, middle, high]
         }))
     }
 
     /// What a class uses; one that does not exist uses nothing.
     #[inline]
     pub fn choice(&self, class: u8) -> Choice {
-        match self.0.get(usize::from(class)) {
-            None | Some(&NO_MATCH) => Choice::NoMatch,
-            Some(&UNKNOWN) => Choice::Unknown,
-            Some(&set) => Choice::Set(set),
+        let Some(&[low, middle, high]) = self.0.get(usize::from(class)) else { return Choice::NoMatch };
+        match u32::from_le_bytes([low, middle, high, 0]) {
+            NO_MATCH => Choice::NoMatch,
+            UNKNOWN => Choice::Unknown,
+            set => Choice::Set(set),
         }
     }
 
@@ -104,6 +112,10 @@ mod tests {
         assert_eq!(row.choices(), choices);
         assert_eq!(row.sets().collect::<Vec<_>>(), [7, 0]);
         assert_eq!(row.choice(16), Choice::NoMatch, "no class");
-        assert_eq!(size_of::<ClassesRow>(), 64);
+        choices[1] = Choice::Set(0x0012_3456);
+        choices[2] = Choice::Set(NO_MATCH);
+        let row = ClassesRow::new(choices);
+        assert_eq!(row.choice(1), choices[1]);
+        assert_eq!(row.choice(2), Choice::NoMatch, "a number that does not fit names nothing");
     }
 }

@@ -10,9 +10,9 @@ use crate::inner::{self, Inner};
 use crate::layout::{Attachment, GroupRow, Layout, is_gateway};
 use crate::policies::class_of;
 use crate::recent::Recent;
-use crate::route::{Stop, route};
+use crate::route::{Stop, route, set_of_class};
 use crate::step::{Step, Verdicts, hold_key};
-use crate::tables::{EidBody, EidValue, Moment, NO_ROW, Tag};
+use crate::tables::{EidBody, EidValue, Moment, Tag};
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use sterna_shm::{AttachProof, Group};
@@ -207,10 +207,10 @@ impl<'a> Step<'a, '_> {
         let class = class_of(&row.rules, inner, packet);
         let body = destination.map(|value| &value.body);
         let plain = self.state.hold.is_empty() && !row.has_gateway(inner.family, &inner.destination);
-        if let Some(&EidBody::Remote { set, classes: NO_ROW }) = body
+        if let Some(&EidBody::Remote { set, classes }) = body
             && plain
-            && class == 0
             && inner.ttl > 1
+            && let Ok(set) = set_of_class(self.view, set, classes, class)
             && let Ok(tunnel) = recent.tunnel(self, self.view, set, group.iid.get(), inner.flow)
             && inner.len <= tunnel.payload_mtu
         {

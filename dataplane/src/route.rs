@@ -55,9 +55,6 @@ pub(crate) fn route<'v>(
 ) -> Result<Way<'v>, Stop> {
     let iid = group.iid.get();
     match body {
-        Some(&EidBody::Remote { set, classes: NO_ROW }) if class == 0 => {
-            tunnel(step, view, set, iid, inner.flow).map(Way::Tunnel)
-        }
         Some(&EidBody::Remote { set, classes }) => {
             let set = set_of_class(view, set, classes, class)?;
             tunnel(step, view, set, iid, inner.flow).map(Way::Tunnel)
@@ -71,8 +68,8 @@ pub(crate) fn route<'v>(
 }
 
 /// The set that packets of a class use. A class never takes another one's row: without its own it waits.
-#[inline]
-fn set_of_class(view: &View<'_>, set: u32, classes: u32, class: u8) -> Result<u32, Stop> {
+#[inline(always)]
+pub(crate) fn set_of_class(view: &View<'_>, set: u32, classes: u32, class: u8) -> Result<u32, Stop> {
     if classes == NO_ROW {
         return if class == 0 && set != NO_ROW { Ok(set) } else { Err(Stop::Miss) };
     }
