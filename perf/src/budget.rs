@@ -18,7 +18,7 @@ impl Budget {
     pub fn of(case: &Case) -> Option<Budget> {
         let both = |clocks, over_floor| Some(Budget { clocks, over_floor: Some(over_floor) });
         let clocks = |clocks| Some(Budget { clocks, over_floor: None });
-        if case.traffic != Traffic::Hits || case.size != 64 || case.updates {
+        if case.traffic != Traffic::Hits || case.size != 64 || case.updates || case.classes {
             return None;
         }
         let v4 = case.inner == Family::V4 && case.outer == Family::V4;

@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 pub const MOST_EIDS: u32 = 10_000_000;
 /// The most remote EIDs of a row with prefixes, from the room that each length has.
 pub const MOST_PREFIXES: u32 = 32_768;
+/// The most remote EIDs of a row with classes: as many class rows as the default configuration has, or fewer.
+pub const MOST_CLASSED: u32 = 32_768;
 /// The smallest and the largest inner packet: IPv6 and UDP headers, and what a port of 1,500 bytes takes.
 const SIZES: std::ops::RangeInclusive<usize> = 48..=1500;
 
@@ -55,6 +57,8 @@ pub struct Case {
     pub prefixes: bool,
     /// The mapping has two equal locators, so that flows are pinned.
     pub two_locators: bool,
+    /// Every EID has class rows of its own, for two classes, and every packet is of one of them.
+    pub classes: bool,
     /// Beside it, another process changes the tables through the ring.
     pub updates: bool,
 }
@@ -69,6 +73,7 @@ const PLAIN: Case = Case {
     traffic: Traffic::Hits,
     prefixes: false,
     two_locators: false,
+    classes: false,
     updates: false,
 };
 
@@ -91,6 +96,7 @@ impl Case {
             (self.traffic == Traffic::Misses, "-misses"),
             (self.prefixes, "-prefixes"),
             (self.two_locators, "-2locators"),
+            (self.classes, "-classes"),
             (self.updates, "-updates"),
         ];
         marks.iter().filter(|(on, _)| *on).for_each(|(_, mark)| name.push_str(mark));
@@ -105,7 +111,7 @@ impl Case {
 
 const GRAMMAR: &str = "a name is {encap|decap}-{v4|v6}-in-{v4|v6}-SIZE-EIDS-{sequential|uniform|zipf}, or \
                        {encap|decap}-mixed-in-{v4|v6}-EIDS-{sequential|uniform|zipf}, and then any of -misses, \
-                       -prefixes, -2locators, -updates";
+                       -prefixes, -2locators, -classes, -updates";
 
 fn read(name: &str) -> Result<Case> {
     let mut words = name.split('-');
@@ -140,6 +146,7 @@ fn read(name: &str) -> Result<Case> {
             "misses" if case.traffic == Traffic::Hits => case.traffic = Traffic::Misses,
             "prefixes" if !case.prefixes => case.prefixes = true,
             "2locators" if !case.two_locators => case.two_locators = true,
+            "classes" if !case.classes => case.classes = true,
             "updates" if !case.updates => case.updates = true,
             other => bail!("{other} is no mark, or there twice, or not for this row"),
         }
@@ -152,7 +159,12 @@ fn check(case: &Case) -> Result<()> {
     ensure!(!case.prefixes || case.eids <= MOST_PREFIXES, "with prefixes at most {MOST_PREFIXES} EIDs");
     ensure!(!case.prefixes || case.traffic == Traffic::Hits, "prefixes are measured with hits only");
     ensure!(
-        !case.updates || (case.traffic == Traffic::Hits && !case.prefixes && !case.two_locators),
+        !case.classes || (case.traffic == Traffic::Hits && !case.prefixes && case.eids <= MOST_CLASSED),
+        "classes are measured with hits of at most {MOST_CLASSED} hosts"
+    );
+    ensure!(
+        !case.updates
+            || (case.traffic == Traffic::Hits && !case.prefixes && !case.two_locators && !case.classes),
         "updates are measured beside hits of hosts with one locator each"
     );
     ensure!(!case.updates || case.eids >= 1024, "with updates at least 1,024 EIDs");
@@ -187,6 +199,7 @@ const QUICK: &[&str] = &[
     "encap-v4-in-v4-64-4096-uniform-prefixes",
     "encap-v6-in-v6-64-4096-sequential",
     "encap-v4-in-v4-64-4096-sequential-2locators",
+    "encap-v4-in-v4-64-4096-uniform-classes",
     "encap-v4-in-v4-64-4096-uniform-misses",
     "encap-mixed-in-v4-4096-uniform",
 ];
@@ -201,6 +214,7 @@ const MORE: &[&str] = &[
     "decap-mixed-in-v4-4096-uniform",
     "encap-v6-in-v6-64-4096-uniform-prefixes",
     "encap-v4-in-v4-64-1M-uniform-2locators",
+    "encap-v4-in-v4-64-32768-uniform-classes",
     "encap-mixed-in-v4-1M-zipf",
 ];
 
@@ -231,7 +245,7 @@ pub fn all() -> Result<Vec<Case>> {
             true
         }
     });
-    cases.sort_by_key(|case| (case.updates, case.eids, case.prefixes, case.two_locators));
+    cases.sort_by_key(|case| (case.updates, case.eids, case.prefixes, case.two_locators, case.classes));
     Ok(cases)
 }
 
@@ -272,6 +286,8 @@ mod tests {
             ("encap-mixed-in-v4-1-uniform-misses", "not for this row"),
             ("encap-v4-in-v4-64-1M-uniform-prefixes", "at most 32768"),
             ("encap-v4-in-v4-64-1M-uniform-misses-updates", "beside hits"),
+            ("encap-v4-in-v4-64-1M-uniform-classes", "at most 32768"),
+            ("encap-v4-in-v4-64-4096-uniform-classes-updates", "beside hits"),
         ] {
             let error = format!("{:#}", Case::parse(name).unwrap_err());
             assert!(error.contains(says) && error.contains("--list"), "{name}: {error}");

@@ -22,6 +22,7 @@ const ROWS: &[&str] = &[
     "encap-v4-in-v4-64-4096-uniform",
     "encap-v4-in-v4-64-4096-uniform-prefixes",
     "encap-v4-in-v4-64-4096-uniform-2locators",
+    "encap-v4-in-v4-64-4096-uniform-classes",
     "encap-v4-in-v4-1400-4096-uniform",
     "encap-v6-in-v6-64-4096-uniform",
     "encap-v4-in-v4-64-4096-uniform-misses",

@@ -159,7 +159,7 @@ fn measure(
         *floor = Some(Floor::new(case.eids, config.dataplane.frames as usize));
     }
     let mut floor = floor.as_mut().filter(|_| options.floor);
-    let bytes = site.applier.eid_footprint().0 as f64 / plan.room(config) as f64;
+    let bytes = plan.bytes_per_eid(&site, config);
     if case.updates {
         return changed(options, config, machine, case, site, floor, bytes);
     }

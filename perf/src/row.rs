@@ -57,6 +57,10 @@ impl UnderChange {
     }
 }
 
+/// Bytes that an EID may take: with a shared locator set, and with class rows of its own.
+const BYTES_SHARED: f64 = 100.0;
+const BYTES_CLASSED: f64 = 256.0;
+
 /// One row of the table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -70,12 +74,16 @@ pub struct Row {
     traffic: Traffic,
     prefix_lengths: u8,
     locators: u8,
+    /// Context classes that every EID has rows for.
+    classes: u8,
     clocks_per_packet: Spread,
     /// Of each run's middle burst.
     typical_clocks: Spread,
     ns_per_packet: f64,
     mpps: f64,
     bytes_per_eid: f64,
+    /// Design section 11: with a shared locator set; with class rows of its own.
+    bytes_budget: f64,
     floor_clocks: Option<Spread>,
     over_floor: Option<f64>,
     typical_over_floor: Option<f64>,
@@ -113,11 +121,13 @@ impl Row {
             traffic: case.traffic,
             prefix_lengths: if case.prefixes { 8 } else { 1 },
             locators: if case.two_locators { 2 } else { 1 },
+            classes: if case.classes { 2 } else { 0 },
             clocks_per_packet: clocks,
             typical_clocks: ours.typical,
             ns_per_packet: ns,
             mpps: 1000.0 / ns,
             bytes_per_eid,
+            bytes_budget: if case.classes { BYTES_CLASSED } else { BYTES_SHARED },
             floor_clocks: floor.map(|floor| floor.mean),
             over_floor,
             typical_over_floor: floor.map(|floor| ours.typical.median / floor.typical.median),
@@ -155,7 +165,8 @@ impl fmt::Display for Report {
         writeln!(f, "{}", self.machine)?;
         writeln!(
             f,
-            "median of {} runs [lowest..highest]; typical: the middle burst of each; no kernel I/O",
+            "median of {} runs [lowest..highest]; typical: the middle burst of each; no kernel I/O; B/EID: bytes \
+             of the tables per EID (budget {BYTES_SHARED:.0}, with class rows {BYTES_CLASSED:.0}; ! beyond it)",
             self.runs
         )?;
         writeln!(
@@ -175,7 +186,7 @@ impl fmt::Display for Row {
             |v: Option<f64>, digits: usize| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"));
         write!(
             f,
-            "{:<44} {:>23} {:>7.1} {:>7.2} {:>7} {:>8} {:>7.1} {:>7} {:>5.0}  ",
+            "{:<44} {:>23} {:>7.1} {:>7.2} {:>7} {:>8} {:>7.1} {:>7} {:>4.0}{}  ",
             self.name,
             format!("{:.1} [{:.1}..{:.1}]", clocks.median, clocks.lowest, clocks.highest),
             self.ns_per_packet,
@@ -185,6 +196,7 @@ impl fmt::Display for Row {
             self.typical_clocks.median,
             or_dash(self.typical_over_floor, 2),
             self.bytes_per_eid,
+            if self.bytes_per_eid <= self.bytes_budget { ' ' } else { '!' },
         )?;
         let verdict = match self.budget_met {
             Some(true) => "met",

@@ -15,8 +15,8 @@ use sterna_dataplane::layout::{PortRow, Side};
 use sterna_dataplane::state::Upward;
 use sterna_dataplane::tables::Tables;
 use sterna_shm::{
-    Adjacency, CounterBlock, Counters, CountersView, EidAction, Event, Group, Locator, LocatorSet, NextHop,
-    Offer, ScopeName, Settings, Update, session_pair,
+    Adjacency, ClassRow, ClassRows, CounterBlock, Counters, CountersView, EidAction, Event, Group, Locator,
+    LocatorSet, NextHop, Offer, Policy, ScopeName, Settings, Update, session_pair,
 };
 use sterna_wire::{Iid, Mac, Prefix};
 
@@ -38,6 +38,8 @@ pub struct Plan {
     pub numbering: Numbering,
     /// Two equal locators instead of one.
     pub two_locators: bool,
+    /// Class rows of its own for every EID.
+    pub classes: bool,
     /// Room for EIDs that come and go beside them.
     pub spare: u32,
 }
@@ -57,6 +59,7 @@ impl Plan {
             eids: if families.len() > 1 { case.eids.div_ceil(2) } else { case.eids },
             numbering: Numbering { prefixes: case.prefixes },
             two_locators: case.two_locators,
+            classes: case.classes,
             spare: if case.updates { case.eids / 2 } else { 0 },
         }
     }
@@ -68,8 +71,23 @@ impl Plan {
     }
 
     fn remotes(self) -> impl Iterator<Item = Update> {
-        let of = move |family| (0..self.eids).map(move |n| remote(self.numbering.prefix(family, n)));
+        let of = move |family| {
+            let prefix = move |n| self.numbering.prefix(family, n);
+            (0..self.eids).flat_map(move |n| {
+                let classes = self.classes.then_some(n + 1);
+                let rows = classes.map(|id| Update::ClassesUpsert { id, rows: class_rows() });
+                rows.into_iter().chain([remote(prefix(n), classes)])
+            })
+        };
         self.families.iter().flat_map(move |family| of(*family))
+    }
+
+    /// What an EID takes, bytes: its entry, and its class rows where it has some.
+    pub fn bytes_per_eid(&self, site: &Site, config: &Config) -> f64 {
+        let per = |bytes: usize, room: usize| bytes as f64 / room as f64;
+        let rows = per(site.applier.classes_footprint(), config.dataplane.max_sets);
+        let entry = per(site.applier.eid_footprint().0, self.room(config));
+        entry + if self.classes { rows } else { 0.0 }
     }
 }
 
@@ -173,6 +191,9 @@ fn fixed_updates(config: &Config, plan: Plan) -> Result<Vec<Update>> {
     if plan.two_locators {
         updates.push(Update::SetUpsert { id: 1, set: set(&[1, 2])? });
     }
+    if plan.classes {
+        updates.extend(policies());
+    }
     updates.extend([served("10.255.0.0/24")?, served("fd00:64:ff::/64")?]);
     Ok(updates)
 }
@@ -216,8 +237,33 @@ pub fn locators(outer: Family) -> (IpAddr, [IpAddr; 2]) {
     }
 }
 
-fn remote(prefix: Prefix) -> Update {
-    Update::EidUpsert { iid: iid(), prefix, action: EidAction::Remote { set: 1, classes: None } }
+fn remote(prefix: Prefix, classes: Option<u32>) -> Update {
+    Update::EidUpsert { iid: iid(), prefix, action: EidAction::Remote { set: 1, classes } }
+}
+
+/// Two policies with a class each: the packets match the second.
+fn policies() -> [Update; 2] {
+    const UDP: u8 = 17;
+    let policy = |dscp, ports, class| Policy {
+        iid: Some(iid()),
+        from: None,
+        to: None,
+        dscp,
+        protocol: Some(UDP),
+        ports,
+        class,
+    };
+    let voice = Update::PolicyUpsert { index: 0, policy: policy(Some(46), None, 2), more: true };
+    [voice, Update::PolicyUpsert { index: 1, policy: policy(None, Some((5000, 5000)), 1), more: false }]
+}
+
+/// Class 1 and packets of no class go one way, class 2 the other.
+fn class_rows() -> ClassRows {
+    let mut rows = ClassRows::default();
+    rows.0[0] = ClassRow::Set { set: 1 };
+    rows.0[1] = ClassRow::Set { set: 1 };
+    rows.0[2] = ClassRow::Set { set: 2 };
+    rows
 }
 
 /// The measured group.
