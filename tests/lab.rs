@@ -137,6 +137,7 @@ scenarios! {
     accounting, accounting_control: "accounting";
     vlan, vlan_control: "vlan";
     bulk, bulk_control: "bulk";
+    multi_queue, multi_queue_control: "multi-queue";
     fail_closed, fail_closed_control: "fail-closed";
     resolve, resolve_control: "resolve";
     moving, moving_control: "move";

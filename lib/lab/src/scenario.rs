@@ -26,6 +26,7 @@ mod isolation;
 mod legacy;
 mod locator_change;
 mod moving;
+mod multi_queue;
 mod multihoming;
 mod ping_matrix;
 mod reaction;
@@ -84,11 +85,13 @@ const OFFERING: Topology = Topology {
 const REACTING: Topology = Topology { sites: &Site::ALL, ..Topology::MAPPED };
 /// Three sites and somebody else in the underlay.
 const LEGACY: Topology = Topology { sites: &Site::ALL, ..ATTACKED };
+/// Two sites, two queues at every port of their gateways.
+const QUEUED: Topology = Topology { queues: 2, ..Topology::PLAIN };
 /// A Map-Server, and scripted peers.
 const SERVER_ALONE: Topology = Topology { sites: &[], ..ATTACKED };
 
 /// Every scenario, in the order of `sterna lab list`.
-pub const ALL: [Entry; 21] = [
+pub const ALL: [Entry; 22] = [
     Entry {
         name: "demo",
         about: "everything that `sterna demo` shows, in one lab whose sites find each other through a Map-Server",
@@ -188,6 +191,15 @@ pub const ALL: [Entry; 21] = [
         adjust: ping_matrix::adjust,
         server: same,
         steps: &[("four transfers at once", bulk::run)],
+    },
+    Entry {
+        name: "multi-queue",
+        about: "two queues and two workers per gateway: 256 flows each way, on both workers, each flow in order",
+        without: "the second queue of what the gateways' ports are connected to: all flows come in at the first",
+        topology: QUEUED,
+        adjust: multi_queue::adjust,
+        server: same,
+        steps: &[("256 flows each way over two queues", multi_queue::run)],
     },
     Entry {
         name: "fail-closed",

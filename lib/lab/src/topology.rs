@@ -43,12 +43,20 @@ pub struct Topology {
     pub relayed: &'static [(Site, u8)],
     /// Is there an agent whose cable can be plugged into sites B and C?
     pub roamer: bool,
+    /// Queues of the gateways' ports, and of what they are connected to.
+    pub queues: u8,
 }
 
 impl Topology {
     /// Two sites and nothing else: mappings are static.
-    pub const PLAIN: Self =
-        Self { forwarding: Forwarding::Sterna, sites: &Site::BOTH, nodes: &[], relayed: &[], roamer: false };
+    pub const PLAIN: Self = Self {
+        forwarding: Forwarding::Sterna,
+        sites: &Site::BOTH,
+        nodes: &[],
+        relayed: &[],
+        roamer: false,
+        queues: 1,
+    };
     /// Two sites that find each other through a Map-Server.
     pub const MAPPED: Self = Self { nodes: &[Node::MapServer], ..Self::PLAIN };
     /// Three sites, a Map-Server, and an agent that moves between B and C.
@@ -69,6 +77,9 @@ impl Topology {
         }
         if self.roamer {
             words.push("an agent that moves".to_owned());
+        }
+        if self.queues > 1 {
+            words.push(format!("{} queues at every port of a gateway", self.queues));
         }
         if !self.relayed.is_empty() {
             words.push(format!("{} relayed links", self.relayed.len()));
@@ -99,7 +110,7 @@ pub fn wiring(id: &LabId, topology: &Topology) -> Wiring {
         wiring.namespace(&site.lan(), Role::Lan);
         underlay_links(&mut wiring, id, site, topology);
         for iid in GROUPS {
-            lan(&mut wiring, id, site, iid);
+            lan(&mut wiring, id, site, iid, topology.queues);
         }
     }
     for &node in topology.nodes {
@@ -139,7 +150,8 @@ fn underlay_links(wiring: &mut Wiring, id: &LabId, site: Site, topology: &Topolo
             wiring.veth(id, end(&gateway, &port), end(RELAY, &towards_gateway), underlay::MTU);
             wiring.veth(id, end(RELAY, &towards_core), end(CORE, &core_port), underlay::MTU);
         } else {
-            wiring.veth(id, end(&gateway, &port), end(CORE, &core_port), underlay::MTU);
+            let ends = (end(&gateway, &port), end(CORE, &core_port));
+            wiring.queued_veth(id, ends.0, ends.1, underlay::MTU, topology.queues);
         }
         for family in Family::BOTH {
             let length = underlay::length(family);
@@ -180,11 +192,11 @@ fn node_link(wiring: &mut Wiring, id: &LabId, node: Node) {
     }
 }
 
-fn lan(wiring: &mut Wiring, id: &LabId, site: Site, iid: u32) {
+fn lan(wiring: &mut Wiring, id: &LabId, site: Site, iid: u32, queues: u8) {
     let lan = site.lan();
     let port = format!("eid{iid}");
     let to_gateway = format!("gw{iid}");
-    wiring.veth(id, end(&site.gateway(), &port), end(&lan, &to_gateway), EID_MTU);
+    wiring.queued_veth(id, end(&site.gateway(), &port), end(&lan, &to_gateway), EID_MTU, queues);
     let hosts: Vec<Host> = Host::of(&[site]).into_iter().filter(|host| host.iid() == iid).collect();
     for host in &hosts {
         wiring.namespace(&host.name(), Role::Host);

@@ -43,6 +43,8 @@ pub struct Wiring {
     /// Commands for `ip -batch` inside a namespace.
     inside: BTreeMap<String, Vec<String>>,
     ends: Vec<(String, String)>,
+    /// Ends with several queues, and how many.
+    queues: Vec<(String, String, u8)>,
 }
 
 impl Wiring {
@@ -53,10 +55,16 @@ impl Wiring {
 
     /// Adds a veth pair with one queue each way; both ends come up with the MTU given (bytes).
     pub fn veth(&mut self, id: &LabId, a: End<'_>, b: End<'_>, mtu: u16) {
-        // One queue: XDP refuses to attach when the peer has more transmit queues than we have receive queues.
+        self.queued_veth(id, a, b, mtu, 1);
+    }
+
+    /// The same with so many queues each way.
+    pub fn queued_veth(&mut self, id: &LabId, a: End<'_>, b: End<'_>, mtu: u16, queues: u8) {
+        // As many here as there: XDP refuses to attach when the peer has more transmit queues than we have receive
+        // queues.
         self.links.push(format!(
-            "link add {} numtxqueues 1 numrxqueues 1 mtu {mtu} netns {} type veth \
-             peer name {} numtxqueues 1 numrxqueues 1 mtu {mtu} netns {}",
+            "link add {} numtxqueues {queues} numrxqueues {queues} mtu {mtu} netns {} type veth \
+             peer name {} numtxqueues {queues} numrxqueues {queues} mtu {mtu} netns {}",
             a.interface,
             id.namespace(a.namespace),
             b.interface,
@@ -64,6 +72,9 @@ impl Wiring {
         ));
         for side in [a, b] {
             self.ends.push((side.namespace.to_owned(), side.interface.to_owned()));
+            if queues > 1 {
+                self.queues.push((side.namespace.to_owned(), side.interface.to_owned(), queues));
+            }
             self.ip(side.namespace, format!("link set {} up", side.interface));
         }
     }
@@ -104,6 +115,11 @@ impl Wiring {
                 namespace.sysctls(&silent_ports(&interfaces))?;
             }
             namespace.run(|| interfaces.iter().try_for_each(|interface| plain_frames(interface)))??;
+            for (_, interface, queues) in self.queues.iter().filter(|(n, ..)| n == short) {
+                // A veth is made with room for its queues and uses one of them.
+                let count = queues.to_string();
+                namespace.output("ethtool", &["-L", interface, "rx", &count, "tx", &count])?;
+            }
             if let Some(commands) = self.inside.get(short) {
                 command::feed("ip", &["-n", namespace.name(), "-batch", "-"], &commands.join("\n"))?;
             }

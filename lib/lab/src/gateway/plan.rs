@@ -84,8 +84,10 @@ pub struct GatewayPlan {
     pub name: String,
     /// Its folder, for sockets and logs.
     pub folder: PathBuf,
-    /// The core of its one worker.
+    /// The core of its first worker.
     pub core: usize,
+    /// The cores of further workers, each with a queue of every port.
+    pub more_cores: Vec<usize>,
     /// Other keys of `[dataplane]` with their values, as TOML.
     pub dataplane: Vec<(&'static str, String)>,
     /// Our own locators.
@@ -109,6 +111,7 @@ impl GatewayPlan {
             name: id.namespace(&site.gateway()),
             folder: id.folder().join(site.gateway()),
             core: if site == Site::A { 0 } else { cores - 1 },
+            more_cores: Vec::new(),
             dataplane: Vec::new(),
             rlocs: own_rlocs(site),
             groups: GROUPS.iter().map(|iid| group(site, *iid)).collect(),
@@ -176,11 +179,13 @@ impl GatewayPlan {
     /// The file's text.
     pub fn render(&self) -> String {
         let knobs: String = self.dataplane.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        let cores: Vec<String> =
+            std::iter::once(&self.core).chain(&self.more_cores).map(ToString::to_string).collect();
         let mut text = format!(
             "[gateway]\nname = \"{}\"\nroles = [\"xtr\"]\n\n[dataplane]\ncores = [{}]\nmax_eids = 65_536\n\
              max_sets = 1024\n{knobs}\n[paths]\nrun_dir = \"{}\"\npin_dir = \"{}\"\nstate_dir = \"{}\"\n",
             self.name,
-            self.core,
+            cores.join(", "),
             self.run_dir().display(),
             self.pin_dir().display(),
             self.state_dir().display()
