@@ -6,7 +6,7 @@
 //! attackers are played by a [`script`], the [`witness`]
 //! in the underlay counts what really passes, and a [`scenario`] puts them together into one [`report`] with
 //! figures and a verdict. Every scenario has a negative control: the same run with the feature in question
-//! taken out of the config, which must fail.
+//! taken out of the config, which must fail. An [`experiment`] measures times in a lab and judges nothing.
 //!
 //! Nothing is left behind: [`lab::Lab::down`] clears what was made and looks again whether it is gone, also
 //! after a panic or Ctrl-C ([`interrupt`]), and [`leftovers`] finds by name what a killed run left.
@@ -14,6 +14,7 @@
 
 pub mod command;
 pub mod error;
+pub mod experiment;
 pub mod gateway;
 pub mod identity;
 pub mod interrupt;

@@ -13,7 +13,7 @@ use crate::topology::Topology;
 use crate::underlay::Node;
 
 mod accounting;
-mod agents;
+pub(crate) mod agents;
 mod attacks;
 mod bulk;
 mod context;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use crate::command;
 use crate::error::{LabError, Result};
 use crate::gateway::process::Gateway;
 use crate::interrupt;
@@ -23,7 +24,7 @@ const DISCARD: u16 = 9;
 ///
 /// # Errors
 /// When an address is not the host's.
-pub(super) fn speak(host: &Namespace, addresses: &[IpAddr]) -> Result<()> {
+pub(crate) fn speak(host: &Namespace, addresses: &[IpAddr]) -> Result<()> {
     host.run(|| {
         for address in addresses {
             let what = || LabError::io(format!("speaking from {address}"));
@@ -40,7 +41,7 @@ pub(super) fn speak(host: &Namespace, addresses: &[IpAddr]) -> Result<()> {
 ///
 /// # Errors
 /// When a host has no such address.
-pub(super) fn greet(lab: &Lab, hosts: &[Host]) -> Result<Tally> {
+pub(crate) fn greet(lab: &Lab, hosts: &[Host]) -> Result<Tally> {
     let mut sum = Tally::default();
     for host in hosts {
         sum += greet_from(&lab.host(*host), host.eid(Family::V4, Family::V4), host.iid())?;
@@ -80,7 +81,7 @@ pub(super) fn registered(lab: &Lab) -> Result<u64> {
 ///
 /// # Errors
 /// [`LabError::Late`] with what it has instead.
-pub(super) fn wait_registered(lab: &Lab, count: u64) -> Result<()> {
+pub(crate) fn wait_registered(lab: &Lab, count: u64) -> Result<()> {
     let mut seen = 0;
     let waited = interrupt::wait_for(&format!("{count} registrations"), REGISTERED, || {
         seen = registered(lab)?;
@@ -94,8 +95,27 @@ pub(super) fn wait_registered(lab: &Lab, count: u64) -> Result<()> {
     }
 }
 
+/// EIDs of the roaming range appear at a host; the mapping system of a lab with two sites knows them when this is over.
+///
+/// # Errors
+/// When an address cannot be added, or is not registered in time.
+pub(crate) fn arrive(lab: &Lab, host: Host, eids: &[IpAddr]) -> Result<()> {
+    let namespace = lab.host(host);
+    let commands: Vec<String> = eids
+        .iter()
+        .map(|eid| match eid {
+            IpAddr::V4(_) => format!("addr add {eid}/32 dev eth0"),
+            IpAddr::V6(_) => format!("addr add {eid}/128 dev eth0 nodad"),
+        })
+        .collect();
+    command::feed("ip", &["-n", namespace.name(), "-batch", "-"], &commands.join("\n"))?;
+    wait_registered(lab, STATIC_PREFIXES * 2)?;
+    speak(&namespace, eids)?;
+    wait_registered(lab, STATIC_PREFIXES * 2 + eids.len() as u64)
+}
+
 /// Prefixes that a site of the lab registers by its config: both groups, every combination of families.
-pub(super) const STATIC_PREFIXES: u64 = 8;
+pub(crate) const STATIC_PREFIXES: u64 = 8;
 
 /// Attaches an agent of the first group by the API.
 ///

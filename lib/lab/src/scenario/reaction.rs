@@ -155,16 +155,19 @@ pub(super) fn failed(run: &mut Run<'_>) -> Result<Outcome> {
     };
     let sites = [run.lab.host(host(Site::B)), run.lab.host(host(Site::C))];
     let newcomers = Newcomers::start(&run.lab.host(USER), &sites, plan)?;
-    let outcome = (0..trials).map(|_| trial(run, &newcomers)).collect::<Result<Vec<u64>>>();
+    let outcome = (0..trials).map(|_| trial(run, &newcomers)).collect::<Result<Vec<Trial>>>();
     // Whatever became of the trials: nothing may go on sending.
     let (new, others) = (newcomers.stop()?, others.stop()?);
     drop(offers);
-    let reactions = outcome?;
+    let trials = outcome?;
+    let reactions: Vec<u64> = trials.iter().map(|trial| trial.last_us).collect();
     run.count(&new);
     run.count(&others);
     run.figure("trials", reactions.len());
     run.figure("new_flows", new.offered);
     run.figure("others_lost", others.lost);
+    run.figure("reactions_us", reactions.clone());
+    run.figure("first_followed_us", trials.iter().map(|trial| trial.first_us).collect::<Vec<u64>>());
     let quantiles = quantiles(&reactions)?;
     for (name, value) in &quantiles {
         run.figure(name, *value);
@@ -187,15 +190,24 @@ pub(super) fn failed(run: &mut Run<'_>) -> Result<Outcome> {
     ))
 }
 
-/// One change to failed and back, microseconds.
-fn trial(run: &Run<'_>, newcomers: &Newcomers) -> Result<u64> {
+/// One change to failed: both are from the call of the API, microseconds.
+struct Trial {
+    /// To when the first new flow was sent that followed the change.
+    first_us: u64,
+    /// To when the last one was sent that did not; 0 when none was.
+    last_us: u64,
+}
+
+/// One change to failed and back.
+fn trial(run: &Run<'_>, newcomers: &Newcomers) -> Result<Trial> {
     until_only(newcomers, 0)?;
     let called = newcomers.now_ns();
     change(run, Site::B, FAILED)?;
     until_only(newcomers, 1)?;
+    let first = newcomers.first_since(1, called).unwrap_or(called);
     let last = newcomers.last_since(0, called).unwrap_or(called);
     change(run, Site::B, ACTIVE)?;
-    Ok((last - called) / 1000)
+    Ok(Trial { first_us: (first - called) / 1000, last_us: (last - called) / 1000 })
 }
 
 /// Waits until all new flows have gone to one of the two sites for a while.

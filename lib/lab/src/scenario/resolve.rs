@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use crate::command;
 use crate::error::Result;
 use crate::gateway::plan::GatewayPlan;
 use crate::site::{Family, Host, Site, roaming_eid};
@@ -10,7 +9,7 @@ use crate::traffic::fan::{Fan, FanPlan};
 use crate::witness::sight::Control;
 use crate::witness::tally::Sightings;
 
-use super::agents::{STATIC_PREFIXES, greet, speak, wait_registered};
+use super::agents::{arrive, greet};
 use super::run::no_gateway;
 use super::{Outcome, Run};
 
@@ -38,7 +37,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
         .iter()
         .flat_map(|family| (101..101 + EACH).map(|last| roaming_eid(*family, last)))
         .collect();
-    arrive(run, to, &eids)?;
+    arrive(&run.lab, to, &eids)?;
     run.count(&greet(&run.lab, &[from])?);
     let before = seen(run)?;
     let mut fans = Vec::new();
@@ -70,22 +69,6 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
             eids.len()
         ),
     ))
-}
-
-/// The EIDs appear at a host; the mapping system knows them when this is over.
-fn arrive(run: &Run<'_>, host: Host, eids: &[IpAddr]) -> Result<()> {
-    let namespace = run.lab.host(host);
-    let commands: Vec<String> = eids
-        .iter()
-        .map(|eid| match eid {
-            IpAddr::V4(_) => format!("addr add {eid}/32 dev eth0"),
-            IpAddr::V6(_) => format!("addr add {eid}/128 dev eth0 nodad"),
-        })
-        .collect();
-    command::feed("ip", &["-n", namespace.name(), "-batch", "-"], &commands.join("\n"))?;
-    wait_registered(&run.lab, STATIC_PREFIXES * 2)?;
-    speak(&namespace, eids)?;
-    wait_registered(&run.lab, STATIC_PREFIXES * 2 + eids.len() as u64)
 }
 
 fn seen(run: &Run<'_>) -> Result<Sightings> {

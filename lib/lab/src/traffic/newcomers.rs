@@ -118,6 +118,13 @@ impl Newcomers {
         since.map(|arrival| arrival.due_ns).max()
     }
 
+    /// When the first flow since a moment was sent that came to a site.
+    pub fn first_since(&self, site: usize, since_ns: u64) -> Option<u64> {
+        let book = lock(&self.books[site]);
+        let since = book.arrivals.iter().rev().take_while(|arrival| arrival.due_ns >= since_ns);
+        since.map(|arrival| arrival.due_ns).min()
+    }
+
     /// Ends, and closes the account.
     ///
     /// # Errors
