@@ -20,7 +20,7 @@ use sterna_dataplane::state::{FRESH, UPLINK, Uplink, WorkerLimits, WorkerState};
 use sterna_dataplane::step::{Verdicts, step_burst};
 use sterna_dataplane::tables::{Reader, Tables};
 use sterna_dataplane::verdict::{DropReason, Verdict};
-use sterna_dataplane::worker::transmit_ready;
+use sterna_dataplane::worker::{now_ns, transmit_ready};
 use sterna_shm::{Balance, CounterBlock, CountersView, balance};
 use sterna_xsk::{BURST, Frame, MemoryOptions, Port, memory_port};
 
@@ -154,6 +154,25 @@ impl<'s> Bench<'s> {
             self.finish()?;
         }
         Clocks::per_packet(clocks)
+    }
+
+    /// One burst; the remote locator of its last packet, and when the burst was ready to be sent, monotonic ns.
+    /// A change that comes while packets are looked up takes hold between two of them; none may go back.
+    pub fn remote_of_next(&mut self) -> Result<(IpAddr, u64)> {
+        self.refill();
+        self.worker.timed_burst(&self.rx[self.at..self.at + BURST]);
+        let done_ns = now_ns();
+        let ready = &self.worker.state.egress[self.egress()].ready;
+        let mut remotes = ready.iter().map(|frame| oracle::destination(self.case.outer, frame.bytes()));
+        let (mut last, mut turns) = (remotes.next().context("nothing came out")??, 0);
+        for remote in remotes {
+            let remote = remote?;
+            turns += u32::from(remote != last);
+            last = remote;
+        }
+        ensure!(turns <= 1, "the packets of one burst changed their locator {turns} times in one change");
+        self.finish()?;
+        Ok((last, done_ns))
     }
 
     fn refill(&mut self) {

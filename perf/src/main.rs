@@ -14,6 +14,7 @@ mod machine;
 mod oracle;
 mod packets;
 mod pipeline;
+mod reaction;
 mod remote;
 mod row;
 mod site;
@@ -35,6 +36,8 @@ struct Arguments {
 enum Command {
     /// Clocks per packet of the forwarding code itself: ports in memory, no kernel.
     Pipeline(pipeline::Options),
+    /// How soon packets follow a change of their mapping, and small exchanges (root for most of it).
+    Reaction(reaction::Options),
     /// Instructions per packet of the forwarding code under callgrind, against the committed numbers.
     Instructions(instructions::Options),
     /// Bursts of one row, for an instruction counter around this process.
@@ -48,6 +51,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Pipeline(options) => pipeline::run(&options),
+        Command::Reaction(options) => reaction::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::Counted(options) => instructions::counted(&options),
         Command::Updater(options) => updater::run(&options),

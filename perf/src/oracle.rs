@@ -31,7 +31,7 @@ pub fn check(
 }
 
 /// The outer destination: of several locators the gateway's own choice.
-fn destination(outer: Family, output: &[u8]) -> Result<IpAddr> {
+pub fn destination(outer: Family, output: &[u8]) -> Result<IpAddr> {
     let (at, len) = if outer == Family::V4 { (14 + 16, 4) } else { (14 + 24, 16) };
     let bytes = output.get(at..at + len).context("the output is too short")?;
     Ok(match outer {
