@@ -1,7 +1,8 @@
 /* What a generator's sink sees: probes go to its sockets, bulk frames are counted here and dropped, all else is
  * the kernel's, so that neighbours still get their answers.
  *
- * A frame's innermost UDP destination port says what it is, behind at most one VLAN tag and one LISP header.
+ * A frame's innermost UDP destination port says what it is, behind at most one VLAN tag and one LISP header,
+ * or one VXLAN header.
  * The payload of both kinds begins with one byte that names the run, one that names the sender, and a number of
  * 48 bits; that is all that is read of it. The constants are those of src/sink.rs.
  */
@@ -11,6 +12,7 @@ enum {
 	PROBE_PORT = 8641,
 	BULK_PORT = 8642,
 	LISP_DATA_PORT = 4341,
+	VXLAN_PORT = 4789,
 	ETH_IPV4 = 0x0800,
 	ETH_IPV6 = 0x86dd,
 	ETH_TAG = 0x8100,
@@ -33,6 +35,11 @@ struct bulk {
 struct lisp {
 	__be32 words[2];
 };
+
+struct vxlan {
+	__be32 words[2];
+	struct ethernet inner;
+} __attribute__((packed));
 
 struct {
 	MAP_NUMBER(type, BPF_MAP_TYPE_XSKMAP);
@@ -145,6 +152,8 @@ int sink(struct xdp_md *ctx)
 	udp = udp_of(l3, end);
 	if (udp && udp->destination == BE16(LISP_DATA_PORT))
 		udp = udp_of((void *)(udp + 1) + sizeof(struct lisp), end);
+	else if (udp && udp->destination == BE16(VXLAN_PORT))
+		udp = udp_of((void *)(udp + 1) + sizeof(struct vxlan), end);
 	if (!udp)
 		return end_with(KERNEL_OTHER, XDP_PASS);
 	if (udp->destination == BE16(BULK_PORT))

@@ -1,4 +1,4 @@
-//! Finds the probe in a frame: behind at most one VLAN tag and one LISP header.
+//! Finds the probe in a frame: behind at most one VLAN tag and one LISP header, or one VXLAN header.
 
 use std::net::IpAddr;
 
@@ -20,23 +20,33 @@ pub(crate) struct Located<'a> {
     pub sums_up: bool,
 }
 
+/// VXLAN's port and the length of its header (RFC 7348 section 5).
+const VXLAN: (u16, usize) = (4789, 8);
+
 /// The innermost UDP payload on the probes' port, if there is one.
 pub(crate) fn locate(frame: &[u8]) -> Option<Located<'_>> {
-    let ethernet = ethernet::Packet::new_checked(frame).ok()?;
-    let (mut ethertype, mut packet) = (ethernet.ethertype(), ethernet.payload());
-    if ethertype == EtherType::VLAN {
-        let tag = vlan::Packet::new_checked(packet).ok()?;
-        (ethertype, packet) = (tag.ethertype(), tag.payload());
-    }
-    if ethertype != EtherType::IPV4 && ethertype != EtherType::IPV6 {
-        return None;
-    }
-    let mut found = datagram(packet)?;
+    let mut found = datagram(packet(frame)?)?;
     if found.0 == LISP_DATA_PORT {
         let tunnel = data::Packet::new_checked(found.1.payload).ok()?;
         found = datagram(tunnel.payload())?;
+    } else if found.0 == VXLAN.0 {
+        found = datagram(packet(found.1.payload.get(VXLAN.1..)?)?)?;
     }
     (found.0 == PROBE_PORT).then_some(found.1)
+}
+
+/// The IP packet in a frame.
+fn packet(frame: &[u8]) -> Option<&[u8]> {
+    // The checked views are gone before their bytes are.
+    let payload = frame.get(ethernet::HEADER_LEN..)?;
+    let ethernet = ethernet::Packet::new_checked(frame).ok()?;
+    let (ethertype, packet) = match ethernet.ethertype() {
+        EtherType::VLAN => {
+            (vlan::Packet::new_checked(payload).ok()?.ethertype(), payload.get(vlan::HEADER_LEN..)?)
+        }
+        ethertype => (ethertype, payload),
+    };
+    matches!(ethertype, EtherType::IPV4 | EtherType::IPV6).then_some(packet)
 }
 
 /// A packet's UDP destination port and payload.
