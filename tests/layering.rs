@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "sterna-perf",
         &[
+            "sterna-pktgen",
             "sterna-dataplane",
             "sterna-controlplane",
             "sterna-lab",

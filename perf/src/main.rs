@@ -10,6 +10,7 @@ mod clocks;
 mod floor;
 mod frames;
 mod instructions;
+mod lab;
 mod machine;
 mod oracle;
 mod packets;
@@ -38,6 +39,8 @@ enum Command {
     Pipeline(pipeline::Options),
     /// How soon packets follow a change of their mapping, and small exchanges (root for most of it).
     Reaction(reaction::Options),
+    /// What is carried over veth pairs, beside what else could forward there (root).
+    Lab(lab::Options),
     /// Instructions per packet of the forwarding code under callgrind, against the committed numbers.
     Instructions(instructions::Options),
     /// Bursts of one row, for an instruction counter around this process.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Pipeline(options) => pipeline::run(&options),
         Command::Reaction(options) => reaction::run(&options),
+        Command::Lab(options) => lab::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::Counted(options) => instructions::counted(&options),
         Command::Updater(options) => updater::run(&options),

@@ -85,7 +85,7 @@ impl Lab {
             Forwarding::Kernel => None,
         };
         let lock = LabLock::acquire()?;
-        clear_the_dead()?;
+        clear_the_dead(&lock)?;
         let id = LabId::take(&lock)?;
         let mut lab = Self {
             id,
@@ -321,7 +321,10 @@ impl Drop for Lab {
 }
 
 /// Clears labs whose run was killed. Only the holder of the lock may: whoever built them has not got it.
-fn clear_the_dead() -> Result<()> {
+///
+/// # Errors
+/// When something refuses to go.
+pub fn clear_the_dead(_lock: &LabLock) -> Result<()> {
     for id in LabId::all().iter().filter(|id| !id.is_kept()) {
         Leftovers::of(id).remove()?;
     }
