@@ -66,5 +66,5 @@ model: deps ## Loom: every interleaving of rings, tables and reclamation, within
 		-p sterna-table -p sterna-shm --lib loom
 
 .PHONY: bench
-bench: build ## The pipeline's first numbers, beside the bare floor, as ratios within one run.
-	./target/release/sterna-perf pipeline --floor
+bench: build ## The quick set, under five minutes: pipeline beside the bare floor, reaction, and the lab (root).
+	./target/release/sterna-perf bench

@@ -15,6 +15,7 @@ mod machine;
 mod oracle;
 mod packets;
 mod pipeline;
+mod quick;
 mod reaction;
 mod remote;
 mod row;
@@ -41,6 +42,8 @@ enum Command {
     Reaction(reaction::Options),
     /// What is carried over veth pairs, beside what else could forward there (root).
     Lab(lab::Options),
+    /// The quick set of all of it, under five minutes.
+    Bench(quick::Options),
     /// Instructions per packet of the forwarding code under callgrind, against the committed numbers.
     Instructions(instructions::Options),
     /// Bursts of one row, for an instruction counter around this process.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Pipeline(options) => pipeline::run(&options),
         Command::Reaction(options) => reaction::run(&options),
         Command::Lab(options) => lab::run(&options),
+        Command::Bench(options) => quick::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::Counted(options) => instructions::counted(&options),
         Command::Updater(options) => updater::run(&options),

@@ -71,6 +71,24 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Measures the quick rows on a core, with the bare loop beside them.
+pub fn quick(core: usize) -> Result<Report> {
+    let options = Options {
+        row: Vec::new(),
+        quick: true,
+        all: false,
+        list: false,
+        floor: true,
+        json: false,
+        runs: 5,
+        bursts: 4096,
+        pairs: 10,
+        update_rate: 1_000_000,
+        core,
+    };
+    measure_all(&options, &case::quick()?)
+}
+
 fn chosen(options: &Options) -> Result<Vec<Case>> {
     match (options.all, options.row.is_empty()) {
         (true, _) => case::all(),

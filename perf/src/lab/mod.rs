@@ -111,6 +111,11 @@ pub fn run(options: &Options) -> Result<()> {
     report.check()
 }
 
+/// The quick set.
+pub fn quick(core: usize) -> Result<Report> {
+    measure(&Options { quick: true, json: false, only: Vec::new(), seconds: None, core })
+}
+
 fn measure(options: &Options) -> Result<Report> {
     let machine = Machine::read();
     ensure!(options.core < machine.cores, "there is no core {}: 0 to {}", options.core, machine.cores - 1);
