@@ -80,6 +80,8 @@ pub enum Basic {
     NativeXdp,
     /// 1 where the device reads and writes our frames itself.
     ZeroCopy,
+    /// 1 where the port's frame memory is on huge pages.
+    HugePages,
 }
 
 const BASIC: &[(Basic, &str, Kind, &str)] = &[
@@ -158,6 +160,7 @@ const BASIC: &[(Basic, &str, Kind, &str)] = &[
         "1 where the driver runs the XDP program, 0 in generic mode.",
     ),
     (Basic::ZeroCopy, "zero_copy", Kind::Gauge, "1 where the device reads and writes our frames itself."),
+    (Basic::HugePages, "huge_pages", Kind::Gauge, "1 where the port's frame memory is on huge pages."),
 ];
 
 const PUNT_BASE: usize = BASIC.len();

@@ -120,6 +120,8 @@ fn open_ports(config: &Config) -> Result<Vec<Vec<Option<Port>>>> {
         options.rx_ring = dataplane.rx_ring;
         options.tx_ring = dataplane.tx_ring;
         options.frames = Some(dataplane.frames);
+        // Where the system has reserved some; every frame is a page of its own otherwise.
+        options.huge_pages = true;
         Ok(Some(Port::open(&options)?))
     };
     (0..dataplane.cores.len())
@@ -135,6 +137,7 @@ fn report_granted(port: &Port) {
         mode = ?granted.mode,
         zero_copy = granted.zero_copy,
         frames = granted.frames,
+        huge_pages = granted.huge_pages,
         tx_budget = ?granted.tx_budget,
         "AF_XDP socket"
     );

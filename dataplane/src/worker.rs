@@ -342,6 +342,7 @@ impl Worker {
             let granted = port.granted();
             set_gauge(block, Basic::NativeXdp, u64::from(granted.mode == Mode::Native));
             set_gauge(block, Basic::ZeroCopy, u64::from(granted.zero_copy));
+            set_gauge(block, Basic::HugePages, u64::from(granted.huge_pages));
             set_gauge(block, Basic::FramesTotal, ledger.total as u64);
             set_gauge(block, Basic::FramesLeaked, leaked.unsigned_abs());
         }

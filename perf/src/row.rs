@@ -23,6 +23,7 @@ pub const ON: &[&str] = &[
     "flow pinning (idle with one locator)",
     "epoch entered per burst",
     "held packets looked at every millisecond",
+    "frames on huge pages where the kernel gives them (MADV_HUGEPAGE)",
     "1 % of outputs compared with an independent encoder",
     "counters balanced",
 ];

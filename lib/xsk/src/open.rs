@@ -22,7 +22,7 @@ use crate::kernel::KernelRings;
 use crate::membership::Membership;
 use crate::pool::Pool;
 use crate::port::{Backend, Identity, Port};
-use crate::region::{Region, chunk_size, largest_mtu};
+use crate::region::{HUGE_PAGE, Region, chunk_size, largest_mtu};
 use crate::sys;
 
 /// XDP_MAX_TX_SKB_BUDGET of linux/if_xdp.h, from Linux 6.17.
@@ -30,9 +30,6 @@ const MAX_TX_SKB_BUDGET: i32 = 9;
 
 /// Between two tries to bind a queue whose last owner has just died.
 const BIND_PAUSE: Duration = Duration::from_micros(500);
-
-/// A huge page; only whole ones can be mapped and unmapped.
-const HUGE_PAGE: usize = 2 << 20;
 
 /// How to open a port on a real interface.
 #[derive(Clone, Debug)]
@@ -198,6 +195,7 @@ fn create_umem(options: &KernelOptions, chunk_size: usize) -> Result<(Umem, Vec<
     let frames = NonZeroU32::new(options.frame_count()).ok_or_else(|| bad("frames")(0))?;
     let bytes = frames.get() as usize * chunk_size;
     if options.huge_pages
+        // Only whole ones can be mapped and unmapped.
         && bytes.is_multiple_of(HUGE_PAGE)
         && let Ok((umem, descs)) = Umem::new(config, frames, true)
     {

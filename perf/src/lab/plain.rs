@@ -75,7 +75,7 @@ fn forward(namespace: &Namespace, shared: &Shared, ready: &mpsc::Sender<()>) -> 
     let mut steering = Steering::load(&specs, None)?;
     let mut ports = Vec::new();
     for (at, name) in names.iter().enumerate() {
-        let port = Port::open(&KernelOptions::new(name, 0))?;
+        let port = Port::open(&KernelOptions { huge_pages: true, ..KernelOptions::new(name, 0) })?;
         let socket = port.wait_fd().context("a socket without a descriptor")?;
         steering.register(at, 0, socket)?;
         ports.push(port);
