@@ -7,12 +7,12 @@ PACKAGES := \
 	clang:compiles-the-XDP-program-and-gives-libclang-to-bindgen \
 	pkg-config:finds-libelf \
 	libelf-dev:libbpf-reads-ELF-files \
-	m4:part-of-libxdp's-build \
-	iproute2:builds-the-lab's-network-namespaces \
-	ethtool:turns-offloads-off-at-the-lab's-hosts \
-	tcpdump:the-witness-in-the-lab's-underlay \
+	m4:part-of-the-build-of-libxdp \
+	iproute2:builds-the-network-namespaces-of-the-lab \
+	ethtool:turns-offloads-off-at-the-hosts-of-the-lab \
+	tcpdump:the-witness-in-the-underlay-of-the-lab \
 	tshark:the-foreign-judge-of-our-packets \
-	valgrind:counts-a-packet's-instructions-where-time-cannot-be-measured
+	valgrind:counts-instructions-per-packet-where-time-cannot-be-measured
 
 CARGO ?= cargo
 
