@@ -30,9 +30,29 @@ const FIRST_STATUS: usize = 3;
 /// Linux writes a TCP checksum that comes out as zero as all ones, which is the same number in one's complement
 /// (RFC 1624 section 3) and fits; tshark takes it for wrong.
 const OTHER_ZERO: &str = "0xffff";
-/// Ports that kernels and scenarios take for themselves: some in between are other protocols' to tshark, which then
-/// calls our payload malformed.
-const OWN_PORTS: [&str; 2] = ["udp.port==32768-65535,data", "tcp.port==32768-65535,data"];
+/// What tshark takes our payload for, and calls malformed, when a flow has drawn one of these protocols' ports above
+/// 32767 (`tshark -G decodes`); a name that a version does not know is no fault to it. Whole ranges of ports must not be
+/// declared ours instead: LISP's source ports are among them, and what the user says of one port goes before what is
+/// known of the other.
+const STRANGERS: [&str; 17] = [
+    "ams",
+    "ath",
+    "bvlc",
+    "cbsp",
+    "ecatf",
+    "elasticsearch",
+    "enip",
+    "eobi",
+    "hcrt",
+    "irc",
+    "manolito",
+    "nxp_802154_sniffer",
+    "pcp",
+    "pmproxy",
+    "pn_rt",
+    "ssyncp",
+    "tzsp",
+];
 /// tshark's number for a checksum that does not fit.
 const BAD: &str = "0";
 
@@ -60,8 +80,8 @@ fn read(path: &str) -> Result<String> {
     for check in ["ip.check_checksum:TRUE", "udp.check_checksum:TRUE", "tcp.check_checksum:TRUE"] {
         arguments.extend(["-o", check]);
     }
-    for ports in OWN_PORTS {
-        arguments.extend(["-d", ports]);
+    for protocol in STRANGERS {
+        arguments.extend(["--disable-protocol", protocol]);
     }
     for field in FIELDS {
         arguments.extend(["-e", field]);
@@ -126,7 +146,9 @@ mod tests {
         let header = PcapHeader { datalink: DataLink::RAW, ..Default::default() };
         let mut file = PcapWriter::with_header(File::create(&path).unwrap(), header).unwrap();
         // 54328 is Elasticsearch's, 44818 EtherNet/IP's.
-        let packets = [datagram(54_328, 4007), datagram(44_818, 4007), datagram(4007, 54_328)];
+        // And one of them that LISP draws stays LISP.
+        let packets =
+            [datagram(54_328, 4007), datagram(44_818, 4007), datagram(4007, 54_328), datagram(54_328, 4341)];
         for packet in &packets {
             let len = u32::try_from(packet.len()).unwrap();
             file.write_packet(&PcapPacket::new(std::time::Duration::ZERO, len, packet)).unwrap();
@@ -135,11 +157,11 @@ mod tests {
         let testimony = Testimony {
             sightings: Default::default(),
             followed: Default::default(),
-            samples: vec![(path.clone(), 3)],
+            samples: vec![(path.clone(), 4)],
         };
         let verdict = judge(&testimony);
         std::fs::remove_file(path).unwrap();
-        assert_eq!(verdict.unwrap(), Verdict { judged: 3, lisp: 0, malformed: 0 });
+        assert_eq!(verdict.unwrap(), Verdict { judged: 4, lisp: 1, malformed: 0 });
     }
 
     #[test]
