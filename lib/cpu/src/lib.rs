@@ -20,6 +20,6 @@ mod tags;
 pub use clocks::{clocks, clocks_fenced};
 pub use features::features;
 pub use multiply::fold_multiply;
-pub use prefetch::{prefetch_address, prefetch_bytes, prefetch_packet, prefetch_read, prefetch_slice_index};
+pub use prefetch::{prefetch_address, prefetch_packet, prefetch_read, prefetch_slice_index};
 pub use spin::pause;
 pub use tags::match_tags;

@@ -31,12 +31,6 @@ pub fn prefetch_read<T>(value: &T) {
     prefetch_address(core::ptr::from_ref(value));
 }
 
-/// Asks for the first cache line of `bytes`.
-#[inline(always)]
-pub fn prefetch_bytes(bytes: &[u8]) {
-    prefetch_address(bytes.as_ptr());
-}
-
 /// Asks for the first two cache lines of a packet: its headers, also with others in front of them.
 #[inline(always)]
 pub fn prefetch_packet(packet: &[u8]) {
@@ -59,9 +53,8 @@ mod tests {
     fn no_address_faults() {
         let values = [1_u64, 2, 3];
         prefetch_read(&values);
-        prefetch_bytes(&[]);
-        prefetch_bytes(&[1, 2, 3]);
         prefetch_packet(&[]);
+        prefetch_packet(&[1, 2, 3]);
         for index in [0, 2, 3, 1 << 40, usize::MAX] {
             prefetch_slice_index(&values, index);
         }
