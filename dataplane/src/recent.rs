@@ -4,11 +4,10 @@ use crate::counters::Basic;
 use crate::decap::Outer;
 use crate::emit::Tunnel;
 use crate::locator;
-use crate::route::{Stop, by_locator, picked};
+use crate::route::{Stop, by_flow};
 use crate::state::WorkerState;
 use crate::step::Step;
 use crate::tables::{NO_ROW, SetRow, View};
-use crate::verdict::DropReason;
 use sterna_wire::Family;
 
 /// Which outer source the last source check allowed, and what is to be counted when the burst is over.
@@ -96,10 +95,8 @@ impl<'v> Recent<'v> {
         iid: u32,
         flow: u32,
     ) -> Result<Tunnel<'v>, Stop> {
-        let row = self.row.ok_or(Stop::Drop(DropReason::NoLocator))?;
-        let locator = picked(step, row, iid, flow)?;
-        let way = by_locator(view, row, locator.adjacency)?;
-        if locator::is_only_way(row) {
+        let way = by_flow(step, view, self.row, iid, flow)?;
+        if self.row.is_some_and(locator::is_only_way) {
             self.way = Some(way);
         }
         Ok(way)

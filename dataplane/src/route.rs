@@ -129,18 +129,25 @@ pub(crate) fn tunnel<'v>(
     iid: u32,
     flow: u32,
 ) -> Result<Tunnel<'v>, Stop> {
-    let row = view.set(set).ok_or(GONE)?;
+    by_flow(step, view, view.set(set), iid, flow)
+}
+
+/// The same by the row of a set, if there is one.
+#[inline(always)]
+pub(crate) fn by_flow<'v>(
+    step: &mut Step<'_, '_>,
+    view: &'v View<'_>,
+    row: Option<&'v SetRow>,
+    iid: u32,
+    flow: u32,
+) -> Result<Tunnel<'v>, Stop> {
+    let row = row.ok_or(GONE)?;
     by_locator(view, row, picked(step, row, iid, flow)?.adjacency)
 }
 
 /// The locator of a flow in a set.
 #[inline(always)]
-pub(crate) fn picked<'v>(
-    step: &mut Step<'_, '_>,
-    set: &'v SetRow,
-    iid: u32,
-    flow: u32,
-) -> Result<&'v LocatorRow, Stop> {
+fn picked<'v>(step: &mut Step<'_, '_>, set: &'v SetRow, iid: u32, flow: u32) -> Result<&'v LocatorRow, Stop> {
     let now_ns = step.state.now_ns;
     let at = locator::pick(set, iid, flow, &mut step.state.flows, now_ns);
     at.and_then(|at| set.locators().get(at)).ok_or(GONE)
@@ -148,7 +155,7 @@ pub(crate) fn picked<'v>(
 
 /// The way by one locator of a set.
 #[inline(always)]
-pub(crate) fn by_locator<'v>(view: &'v View<'_>, set: &SetRow, adjacency: u32) -> Result<Tunnel<'v>, Stop> {
+fn by_locator<'v>(view: &'v View<'_>, set: &SetRow, adjacency: u32) -> Result<Tunnel<'v>, Stop> {
     let row = view.adjacency(adjacency).ok_or(GONE)?;
     let hop = view.hop(row.next_hop).ok_or(GONE)?;
     match hop.destination {
