@@ -34,7 +34,7 @@ struct Groups<'v> {
     layout: &'v Layout,
     last: Option<(u32, &'v GroupRow)>,
     /// The last pair of RLOCs that a packet may have come between.
-    between: Option<[u128; 2]>,
+    between: Option<(Family, [u128; 2])>,
 }
 
 impl<'v> Groups<'v> {
@@ -52,8 +52,8 @@ impl<'v> Groups<'v> {
     /// Whether a packet came to us, and not from us.
     #[inline(always)]
     fn is_for_us(&mut self, outer: &Outer) -> Result<(), DropReason> {
-        let between = [u128::from_ne_bytes(outer.source), u128::from_ne_bytes(outer.destination)];
-        if outer.family == Family::V4 && self.between == Some(between) {
+        let rlocs = [u128::from_ne_bytes(outer.source), u128::from_ne_bytes(outer.destination)];
+        if self.between == Some((outer.family, rlocs)) {
             return Ok(());
         }
         if !self.layout.is_own_rloc(outer.family, &outer.destination) {
@@ -62,9 +62,7 @@ impl<'v> Groups<'v> {
         if self.layout.is_own_rloc(outer.family, &outer.source) {
             return Err(DropReason::OwnRlocSource);
         }
-        if outer.family == Family::V4 {
-            self.between = Some(between);
-        }
+        self.between = Some((outer.family, rlocs));
         Ok(())
     }
 }
