@@ -108,35 +108,18 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::net::Ipv4Addr;
 
+    use etherparse::PacketBuilder;
     use pcap_file::DataLink;
     use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
-    use sterna_wire::{Dscp, Ecn, Protocol, ipv4, udp};
 
     use super::*;
 
     /// A datagram of scenarios between two ports, as an IPv4 packet.
     fn datagram(source_port: u16, destination_port: u16) -> Vec<u8> {
-        let (source, destination) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
-        let mut bytes = vec![0x53; 100];
-        let repr = ipv4::Repr {
-            source,
-            destination,
-            protocol: Protocol::UDP,
-            payload_len: 80,
-            ttl: 64,
-            dscp: Dscp::DEFAULT,
-            ecn: Ecn::NOT_ECT,
-            ident: 0,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-        };
-        repr.emit(&mut ipv4::Packet::new_unchecked(&mut bytes[..]));
-        let mut packet = udp::Packet::new_unchecked(&mut bytes[20..]);
-        udp::Repr { source_port, destination_port, payload_len: 72 }.emit(&mut packet);
-        packet.fill_checksum(source.into(), destination.into());
+        let mut bytes = Vec::new();
+        let packet = PacketBuilder::ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64);
+        packet.udp(source_port, destination_port).write(&mut bytes, &[0x53; 72]).unwrap();
         bytes
     }
 
