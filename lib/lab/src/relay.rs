@@ -24,6 +24,7 @@ use port::{Port, Receiver};
 pub struct Relay {
     names: Vec<String>,
     directions: Vec<Arc<Direction>>,
+    receivers: Vec<Arc<Receiver>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -38,17 +39,23 @@ impl Relay {
             namespace.run(|| names.iter().map(|name| port::open(name)).collect::<Result<Vec<_>>>())??;
         let (ports, receivers): (Vec<Port>, Vec<Receiver>) = opened.into_iter().unzip();
         let ports: Arc<[Port]> = ports.into();
-        let mut relay =
-            Self { names: names.to_vec(), directions: Vec::new(), stop: Arc::default(), threads: Vec::new() };
-        for (at, mut receiver) in (0_u64..).zip(receivers) {
+        let mut relay = Self {
+            names: names.to_vec(),
+            directions: Vec::new(),
+            receivers: Vec::new(),
+            stop: Arc::default(),
+            threads: Vec::new(),
+        };
+        for (at, receiver) in (0_u64..).zip(receivers) {
+            let receiver = Arc::new(receiver);
+            relay.receivers.push(Arc::clone(&receiver));
             let direction = Arc::new(Direction::new(seed.wrapping_add(at), Arc::clone(&ports)));
             relay.directions.push(Arc::clone(&direction));
             let (stop, also) = (Arc::clone(&relay.stop), Arc::clone(&direction));
             relay.threads.push(thread::start("relay rx", move || {
                 while !stop.load(Ordering::Relaxed) {
-                    if let Some(frame) = receiver.frame() {
-                        also.take(frame);
-                    }
+                    receiver.wait();
+                    receiver.drain(|frame| also.take(frame));
                 }
             })?);
             let stop = Arc::clone(&relay.stop);
@@ -71,6 +78,12 @@ impl Relay {
     /// What becomes of what comes in at a port, by the port's place in the list it was started with.
     pub fn direction(&self, port: usize) -> &Direction {
         &self.directions[port]
+    }
+
+    /// Passes on what has come in at a port and was not looked at yet: what is done to the port afterwards is not done
+    /// to frames that came before.
+    pub fn settle(&self, port: usize) {
+        self.receivers[port].drain(|frame| self.directions[port].take(frame));
     }
 
     /// Cuts both directions of a link, or mends it.

@@ -43,9 +43,11 @@ impl Cable {
         SITES.get(port.checked_sub(1)?).copied()
     }
 
-    /// Whether the agent hears a site.
+    /// Whether the agent hears a site. What the site has sent before it is heard no more still arrives, however long
+    /// the relay waited for a core.
     pub fn hear(&self, site: Site, heard: bool) {
         if let Some(port) = port_of(site) {
+            self.relay.settle(port);
             self.relay.direction(port).plug(heard.then_some(AGENT));
         }
     }

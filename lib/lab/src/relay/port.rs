@@ -1,17 +1,19 @@
 //! One interface, opened for whole frames both ways.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::IntoRawFd;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
+use pnet_datalink::{Channel, Config, DataLinkSender};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Socket, Type};
 
 use crate::error::{LabError, Result};
 
 /// How long a receiver waits before it looks whether it should end.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// The longest frame, bytes: no packet is longer.
+const LONGEST: usize = (1 << 16) + 18;
 /// Room for what arrives while the receiver waits for a core, bytes.
 const RECEIVE_BUFFER: usize = 16 << 20;
 
@@ -20,9 +22,11 @@ pub struct Port {
     sender: Mutex<Box<dyn DataLinkSender>>,
 }
 
-/// The receiving half.
+/// The receiving half; many may use it.
+#[derive(Debug)]
 pub struct Receiver {
-    receiver: Box<dyn DataLinkReceiver>,
+    socket: Socket,
+    buffer: Mutex<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Port {
@@ -40,9 +44,19 @@ impl Port {
 }
 
 impl Receiver {
-    /// The next frame; none after a short time without.
-    pub fn frame(&mut self) -> Option<&[u8]> {
-        self.receiver.next().ok()
+    /// Waits for frames, a short time at most.
+    pub fn wait(&self) {
+        // Interrupted or not: who waits looks.
+        let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&TICK));
+    }
+
+    /// Gives every frame that has come to `each`, in order. When it returns, all frames that had come when it was
+    /// called have been given, by this call or by another.
+    pub fn drain(&self, mut each: impl FnMut(&[u8])) {
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Ok(length) = (&self.socket).read(&mut buffer) {
+            each(&buffer[..length]);
+        }
     }
 }
 
@@ -61,16 +75,19 @@ pub fn open(name: &str) -> Result<(Port, Receiver)> {
     let socket = Socket::new(Domain::PACKET, Type::RAW, None).map_err(what())?;
     rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER)
         .map_err(|errno| what()(errno.into()))?;
+    socket.set_nonblocking(true).map_err(what())?;
+    let own = socket.try_clone().map_err(what())?;
     let config = Config {
-        read_timeout: Some(TICK),
         channel_type: pnet_datalink::ChannelType::Layer2,
         socket_fd: Some(socket.into_raw_fd()),
         ..Config::default()
     };
     match pnet_datalink::channel(&interface, config).map_err(what())? {
-        Channel::Ethernet(sender, receiver) => {
-            Ok((Port { sender: Mutex::new(sender) }, Receiver { receiver }))
-        }
+        // Its receiver tells a frame that was read from one that was given to nobody yet by nothing.
+        Channel::Ethernet(sender, _) => Ok((
+            Port { sender: Mutex::new(sender) },
+            Receiver { socket: own, buffer: Mutex::new(vec![0; LONGEST]) },
+        )),
         _ => Err(what()(io::ErrorKind::Unsupported.into())),
     }
 }
