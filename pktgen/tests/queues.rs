@@ -117,10 +117,36 @@ fn live_frames_refuse_hostile_packets_and_replays_before_anything_is_sent() {
 }
 
 #[test]
-fn a_frame_beyond_3500_bytes_is_refused_with_the_reason() {
-    let text = format!("rate = 1\n[frame]\nsize = 3501\n{EIDS}");
-    let findings = Profile::parse(&text).unwrap_err();
+fn jumbo_frames_arrive_whole_and_a_wrong_size_is_refused() {
+    let jumbo = format!("rate = 5_000\n[frame]\nsize = [64, 3500, 4000, 9018]\n{EIDS}count = 100");
+    let findings = Profile::parse(&jumbo.replace("9018", "9019")).unwrap_err();
     let told = format!("{findings:?}");
-    assert!(told.contains("size") && told.contains("3500"), "{told}");
-    profile(&text.replace("3501", "3500"));
+    assert!(told.contains("size") && told.contains("9018"), "{told}");
+    let Some(lab) = Lab::new() else { return };
+    lab.veth("t0", "t1", 9_000);
+    let report = attempt(&jumbo, &lab.options("t0", "t1")).unwrap();
+    println!("{report}");
+    let sent = COUNT - report.sent.lost_busy;
+    assert_eq!(report.probes, Account { sent, arrived: sent, ..Account::default() });
+    assert_eq!(report.tx_interface.unwrap().tx_packets, sent);
+    for port in &report.ports {
+        assert_eq!((port.frames_leaked, port.tx_invalid), (0, 0), "{port:?}");
+    }
+}
+
+#[test]
+fn jumbo_frames_are_refused_where_they_do_not_fit() {
+    let jumbo = format!("rate = 5_000\n[frame]\nsize = 9018\n{EIDS}");
+    let Some(lab) = Lab::new() else { return };
+    lab.veth("t0", "t1", 9_000);
+    let live = Options { engine: Engine::Live, ..lab.options("t0", "t1") };
+    let told = attempt(&jumbo, &live).unwrap_err();
+    assert!(told.contains("3500") && told.contains("--engine xdp"), "{told}");
+    for mtu in [1_500, 4_000, 8_990] {
+        let narrow = Lab::new().unwrap();
+        narrow.veth("t0", "t1", mtu);
+        let told = attempt(&jumbo, &narrow.options("t0", "t1")).unwrap_err();
+        assert!(told.contains("9014") && told.contains("mtu"), "{told}");
+        assert_eq!(sent_by(&narrow, "t0"), 0);
+    }
 }

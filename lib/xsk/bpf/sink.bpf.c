@@ -119,7 +119,7 @@ INLINE int count_bulk(struct xdp_md *ctx, struct udp *udp, void *end)
 		return end_with(KERNEL_OTHER, XDP_PASS);
 	number = word & 0xffffffffffff;
 	bulk_count->frames += 1;
-	bulk_count->bytes += end - (void *)(long)ctx->data;
+	bulk_count->bytes += bpf_xdp_get_buff_len(ctx);
 	if (number < bulk_count->next)
 		bulk_count->late += 1;
 	else
@@ -127,7 +127,8 @@ INLINE int count_bulk(struct xdp_md *ctx, struct udp *udp, void *end)
 	return end_with(DROP_BULK, XDP_DROP);
 }
 
-SEC("xdp")
+/* Of a frame in several buffers the first is seen, which has the headers. */
+SEC("xdp.frags")
 int sink(struct xdp_md *ctx)
 {
 	struct ethernet *ethernet = (void *)(long)ctx->data;

@@ -20,6 +20,7 @@
 /* Kernel helpers by number, linux/bpf.h. */
 static void *(*const bpf_map_lookup_elem)(const void *map, const void *key) = (void *)1;
 static long (*const bpf_redirect_map)(const void *map, __u64 key, __u64 flags) = (void *)51;
+static __u64 (*const bpf_xdp_get_buff_len)(const struct xdp_md *ctx) = (void *)188;
 
 /* Headers. Packed, since nothing is aligned in a packet with or without a tag. */
 struct ethernet {

@@ -64,6 +64,7 @@ pub struct Frame {
     index: u32,
     len: u32,
     capacity: u32,
+    continued: bool,
 }
 
 // A burst of frames is moved between vectors: half a cache line each.
@@ -89,7 +90,7 @@ impl Frame {
         capacity: u32,
     ) -> Self {
         debug_assert!(len <= capacity);
-        Self { data, home, index, len, capacity }
+        Self { data, home, index, len, capacity, continued: false }
     }
 
     /// Ends the ownership without the way home of `drop`; the caller now answers for the chunk.
@@ -172,6 +173,19 @@ impl Frame {
     #[inline]
     pub fn capacity(&self) -> usize {
         self.capacity as usize
+    }
+
+    /// Whether the packet goes on in the next frame: only at ports opened with
+    /// [`KernelOptions::multi_buffer`](crate::KernelOptions).
+    #[inline]
+    pub fn is_continued(&self) -> bool {
+        self.continued
+    }
+
+    /// Says whether the packet goes on in the next frame.
+    #[inline]
+    pub fn set_continued(&mut self, continued: bool) {
+        self.continued = continued;
     }
 
     /// Asks the CPU to fetch the packet's first cache line.

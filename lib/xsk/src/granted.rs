@@ -33,6 +33,8 @@ pub struct Granted {
     pub tx_budget: Option<u32>,
     /// Packet memory is on huge pages.
     pub huge_pages: bool,
+    /// Packets longer than a chunk come and go in several frames (XDP_USE_SG, Linux 6.6).
+    pub multi_buffer: bool,
 }
 
 /// What one [`Port::kick`](crate::Port::kick) met.

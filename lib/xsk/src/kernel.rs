@@ -19,6 +19,15 @@ use crate::sys;
 /// Packets per system call when the kernel was not told otherwise (TX_BATCH_SIZE in net/xdp/xsk.c).
 const KERNEL_BATCH: u32 = 32;
 
+/// XDP_PKT_CONTD of linux/if_xdp.h: the packet goes on in the next descriptor.
+const XDP_PKT_CONTD: u32 = 1;
+
+/// How many frames from the front are whole packets.
+#[inline]
+fn whole_packets(frames: &[Frame]) -> usize {
+    frames.iter().rposition(|frame| !frame.is_continued()).map_or(0, |last| last + 1)
+}
+
 /// The rings of one socket.
 pub(crate) struct KernelRings {
     pub rx: RxQueue,
@@ -53,14 +62,16 @@ impl KernelRings {
             // anything is read.
             let got = unsafe { self.rx.consume(&mut self.scratch[..want]) };
             for desc in &self.scratch[..got] {
-                let Some(frame) = pool.receive(desc.addr(), desc.lengths().data()) else {
+                let Some(mut frame) = pool.receive(desc.addr(), desc.lengths().data()) else {
                     continue;
                 };
                 let known = &mut self.descs[frame.index() as usize];
                 if known.addr() != desc.addr() {
                     // The XDP program or the driver moved the start of the packet within its chunk.
                     *known = *desc;
+                    known.set_options(0);
                 }
+                frame.set_continued(desc.has_more_frames());
                 into.push(frame);
             }
             if got < want {
@@ -75,18 +86,20 @@ impl KernelRings {
         Some(pool.hand_out_free(index, self.descs[index as usize].addr()))
     }
 
-    /// Submits from the front; the caller has asked `Pool::owns` for every frame.
+    /// Submits whole packets from the front; the caller has asked `Pool::owns` for every frame.
     pub(crate) fn submit(&mut self, pool: &mut Pool, frames: &mut Vec<Frame>) -> usize {
         let mut sent = 0;
         while sent < frames.len() {
             let want = (frames.len() - sent).min(BURST);
             // `produce` takes all or nothing, so never offer more than fits.
-            let count = want.min(self.tx.nb_free(want as u32) as usize);
+            let room = want.min(self.tx.nb_free(want as u32) as usize);
+            let count = whole_packets(&frames[sent..sent + room]);
             for (desc, frame) in self.scratch.iter_mut().zip(&frames[sent..sent + count]) {
                 *desc = self.descs[frame.index() as usize];
                 // SAFETY: the descriptor is that of the frame's chunk, which the frame owns; nobody has borrowed
                 // its bytes, since `frames` is borrowed mutably by us.
                 unsafe { self.umem.data_mut(desc) }.cursor().set_pos(frame.len());
+                desc.set_options(if frame.is_continued() { XDP_PKT_CONTD } else { 0 });
             }
             // SAFETY: each descriptor names the chunk of a frame that we own and, if `produce` takes it, give
             // up below without touching it again.

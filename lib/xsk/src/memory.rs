@@ -102,6 +102,7 @@ fn assemble(options: &MemoryOptions, source: Source, load: impl FnOnce(&mut Memo
         frame_size: chunk_size as u32,
         tx_budget: None,
         huge_pages: false,
+        multi_buffer: false,
     };
     let identity =
         Identity { name: options.name.clone(), ifindex: options.ifindex, mac: options.mac, mtu: options.mtu };

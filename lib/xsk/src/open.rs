@@ -49,6 +49,10 @@ pub struct KernelOptions {
     pub zero_copy: bool,
     /// Try huge pages first.
     pub huge_pages: bool,
+    /// Where the MTU is more than a chunk holds, let packets come and go in several frames (see
+    /// [`Frame::is_continued`](crate::Frame::is_continued)) instead of refusing the interface. The XDP program there
+    /// must say that it knows such packets (`xdp.frags`).
+    pub multi_buffer: bool,
     /// Receive frames for all MAC addresses while the port is open; needed on real NICs for anycast MACs.
     pub promiscuous: bool,
     /// How long to wait for a queue that is taken. After a kill -9 the kernel lets go of it up to 143 ms late.
@@ -65,6 +69,7 @@ impl Default for KernelOptions {
             frames: None,
             zero_copy: true,
             huge_pages: false,
+            multi_buffer: false,
             promiscuous: true,
             patience: Duration::from_secs(1),
         }
@@ -123,12 +128,14 @@ impl Port {
                 queues: interface.rx_queues,
             });
         }
-        let Some(chunk_size) = chunk_size(interface.mtu) else {
+        let multi_buffer = options.multi_buffer && interface.mtu > largest_mtu();
+        let mtu = if multi_buffer { largest_mtu() } else { interface.mtu };
+        let Some(chunk_size) = chunk_size(mtu) else {
             return Err(Error::MtuTooLarge { name: interface.name, mtu: interface.mtu, most: largest_mtu() });
         };
         let membership = options.promiscuous.then(|| Membership::join(interface.ifindex)).transpose()?;
         let (umem, descs, huge_pages) = create_umem(options, chunk_size)?;
-        let (tx, rx, fill, comp) = bind(options, &umem)?;
+        let (tx, rx, fill, comp) = bind(options, multi_buffer, &umem)?;
         let region = region_of(&umem, &descs, chunk_size, rx.fd().as_raw_fd());
         let mut rings = KernelRings {
             rx,
@@ -158,6 +165,7 @@ impl Port {
             frame_size: chunk_size as u32,
             tx_budget: raise_budget(&rings),
             huge_pages,
+            multi_buffer,
         };
         let identity = Identity {
             name: interface.name,
@@ -222,11 +230,11 @@ fn cause(source: Option<&(dyn std::error::Error + 'static)>) -> io::Error {
 type Queues = (TxQueue, RxQueue, FillQueue, CompQueue);
 
 /// Binds the queue: zero-copy if asked for and possible, else copy; waits while it is taken.
-fn bind(options: &KernelOptions, umem: &Umem) -> Result<Queues, Error> {
+fn bind(options: &KernelOptions, multi_buffer: bool, umem: &Umem) -> Result<Queues, Error> {
     let started = Instant::now();
     let mut zero_copy = options.zero_copy;
     loop {
-        let error = match try_bind(options, umem, zero_copy) {
+        let error = match try_bind(options, umem, (zero_copy, multi_buffer)) {
             Ok((tx, rx, Some((fill, comp)))) => return Ok((tx, rx, fill, comp)),
             // Cannot be: this memory has no other socket. Said rather than assumed.
             Ok((_, _, None)) => io::Error::from_raw_os_error(libc::EBUSY),
@@ -253,12 +261,17 @@ fn bind(options: &KernelOptions, umem: &Umem) -> Result<Queues, Error> {
 
 type Created = (TxQueue, RxQueue, Option<(FillQueue, CompQueue)>);
 
-fn try_bind(options: &KernelOptions, umem: &Umem, zero_copy: bool) -> Result<Created, SocketCreateError> {
+fn try_bind(
+    options: &KernelOptions,
+    umem: &Umem,
+    (zero_copy, multi_buffer): (bool, bool),
+) -> Result<Created, SocketCreateError> {
     let copy = if zero_copy { BindFlags::XDP_ZEROCOPY } else { BindFlags::XDP_COPY };
+    let parts = if multi_buffer { BindFlags::XDP_USE_SG } else { BindFlags::empty() };
     let mut config = SocketConfig::builder();
     config
         .libxdp_flags(LibxdpFlags::XSK_LIBXDP_FLAGS_INHIBIT_PROG_LOAD)
-        .bind_flags(copy | BindFlags::XDP_USE_NEED_WAKEUP);
+        .bind_flags(copy | parts | BindFlags::XDP_USE_NEED_WAKEUP);
     // `check` has seen to it that these are powers of two.
     if let Ok(size) = QueueSize::new(options.rx_ring) {
         config.rx_queue_size(size);

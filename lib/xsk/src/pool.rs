@@ -58,6 +58,9 @@ pub struct Anomalies {
     pub bad_descriptors: u64,
     /// Frames that were shorter than an Ethernet header and therefore not submitted.
     pub runt_frames: u64,
+    /// Frames that say that their packet goes on in the next one, at a port that knows no such packets, and therefore
+    /// not submitted.
+    pub unjoined_frames: u64,
 }
 
 /// The chunks of one port.

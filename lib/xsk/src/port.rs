@@ -73,8 +73,9 @@ impl Port {
 
     /// Submits frames from the front, as many as the tx ring takes, removes them and gives how many.
     ///
-    /// What stays is the caller's to count and release. Frames of other ports and frames shorter than an
-    /// Ethernet header are never submitted: they are counted and stay too.
+    /// What stays is the caller's to count and release. Frames of other ports, frames shorter than an
+    /// Ethernet header, and parts of packets at a port without [`Granted::multi_buffer`] are never submitted: they
+    /// are counted and stay too. A packet of several frames is taken whole or not at all.
     /// Nothing leaves in copy mode before [`Self::kick`].
     pub fn transmit(&mut self, frames: &mut Vec<Frame>) -> usize {
         let mut refused = Vec::new();
@@ -95,7 +96,9 @@ impl Port {
 
     #[inline]
     fn may_send(&self, frame: &Frame) -> bool {
-        self.pool.owns(frame) && frame.len() >= SHORTEST
+        self.pool.owns(frame)
+            && frame.len() >= SHORTEST
+            && (self.granted.multi_buffer || !frame.is_continued())
     }
 
     #[cold]
@@ -105,11 +108,13 @@ impl Port {
                 frames.push(frame);
                 continue;
             }
-            if self.pool.owns(&frame) {
-                self.pool.anomalies.runt_frames += 1;
-            } else {
-                self.pool.anomalies.foreign_frames += 1;
-            }
+            let is_ours = self.pool.owns(&frame);
+            let anomalies = &mut self.pool.anomalies;
+            *match (is_ours, frame.is_continued()) {
+                (false, _) => &mut anomalies.foreign_frames,
+                (true, true) => &mut anomalies.unjoined_frames,
+                (true, false) => &mut anomalies.runt_frames,
+            } += 1;
             refused.push(frame);
         }
     }

@@ -325,6 +325,26 @@ fn foreign_and_runt_frames_are_counted() {
 }
 
 #[test]
+fn a_part_of_a_packet_is_not_sent_where_packets_have_one_frame() {
+    let (mut port, wire) = memory_port(&small(16));
+    let mut frames = Vec::new();
+    port.fresh(&mut frames, 2);
+    assert!(frames[0].write(&[1; 64]) && frames[1].write(&[2; 64]));
+    frames[0].set_continued(true);
+    assert_eq!(port.transmit(&mut frames), 1);
+    port.kick();
+    assert_eq!(wire.collect(), [vec![2; 64]]);
+    assert_eq!(port.anomalies().unjoined_frames, 1);
+    port.release(&mut frames);
+    port.maintain();
+    assert_eq!(port.ledger().held_by_app, 0);
+    // Handed out anew it is a frame like any other.
+    port.fresh(&mut frames, 16);
+    assert!(!frames.iter().any(sterna_xsk::Frame::is_continued));
+    port.release(&mut frames);
+}
+
+#[test]
 fn without_a_holder_the_wire_completes_by_itself() {
     let (mut port, wire) = memory_port(&small(16));
     drop(wire);

@@ -16,12 +16,23 @@ pub const MOST_PICKS: usize = 1 << 22;
 /// The shortest cycle of a random choice.
 const FEWEST_DRAWS: usize = 1 << 16;
 
+/// The largest size of a live frame in bytes: the kernel keeps it with its book-keeping in one page of 4,096 bytes.
+pub const MAX_LIVE_SIZE: u16 = 3_500;
+
 /// Why a profile cannot be sent as live frames.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BulkError {
     /// It needs more than headers and a number.
     #[error("live frames carry neither hostile packets nor a replay: use --engine xdp for this profile")]
     NotOrdinary,
+    /// Longer than what the kernel sends.
+    #[error(
+        "live frames have at most {MAX_LIVE_SIZE} bytes, and the profile has frames of {size}: use --engine xdp for it"
+    )]
+    TooLong {
+        /// The largest size of the profile, in bytes.
+        size: u16,
+    },
     /// Too many combinations of what is not put in per packet.
     #[error(
         "{images} combinations of groups, sizes and senders are more than live frames can have (65535): use fewer"
@@ -47,12 +58,16 @@ impl Bulk {
     /// For a worker of several.
     ///
     /// # Errors
-    /// Hostile packets or a replay in the profile, or too many combinations.
+    /// Hostile packets, a replay or frames of more than [`MAX_LIVE_SIZE`] in the profile, or too many combinations.
     pub fn new(profile: &Profile, link: &Link, worker: u32, workers: u32) -> Result<Self, BulkError> {
         let eids = match (&profile.eids, &profile.hostile, &profile.replay) {
             (Some(eids), None, None) => eids,
             _ => return Err(BulkError::NotOrdinary),
         };
+        let size = profile.frame.sizes.iter().map(|entry| entry.bytes).max().unwrap_or(0);
+        if size > MAX_LIVE_SIZE {
+            return Err(BulkError::TooLong { size });
+        }
         let family = Family::of(eids.destination);
         let templates = Templates::new(profile, family, link, BULK_PORT);
         let per_sender = templates.iter().count();

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod control;
+mod parts;
 mod sender;
 mod worker;
 

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 use sterna_xsk::{BURST, Frame, Kicked, Port};
 
+use super::parts::Parts;
 use crate::compose::{Composer, Written};
 use crate::pace::Schedule;
 use crate::sink::histogram;
@@ -45,13 +46,22 @@ pub struct Sender {
     start_ns: u64,
     /// Written frames that the port has not taken yet, in order.
     waiting: Vec<Frame>,
+    /// Where packets are longer than frames.
+    parts: Option<Parts>,
     sent: Sent,
     lateness: Histogram<u64>,
 }
 
 impl Sender {
-    /// From its packets and their times.
-    pub fn new(composer: Composer, schedule: Schedule, start_ns: u64, limit: Option<u64>) -> Self {
+    /// From its packets and their times, for a port whose frames have `room` bytes.
+    pub fn new(
+        composer: Composer,
+        schedule: Schedule,
+        start_ns: u64,
+        limit: Option<u64>,
+        room: usize,
+    ) -> Self {
+        let parts = Parts::needed(composer.longest(), room);
         Self {
             composer,
             schedule,
@@ -59,6 +69,7 @@ impl Sender {
             limit: limit.unwrap_or(u64::MAX),
             start_ns,
             waiting: Vec::with_capacity(BURST),
+            parts,
             sent: Sent::default(),
             lateness: histogram(),
         }
@@ -94,10 +105,34 @@ impl Sender {
     #[inline]
     pub fn turn(&mut self, port: &mut Port, now_ns: u64) -> bool {
         let due = if self.waiting.is_empty() { self.due(now_ns, BURST) } else { 0 };
-        if due > 0 {
+        if due > 0 && self.parts.is_some() {
+            self.write_in_parts(port, now_ns, due);
+        } else if due > 0 {
             self.write(port, now_ns, due);
         }
         self.hand_over(port)
+    }
+
+    fn write_in_parts(&mut self, port: &mut Port, now_ns: u64, due: usize) {
+        for _ in 0..due {
+            let due_ns = self.due_ns(self.next);
+            let Some(parts) = &mut self.parts else { return };
+            let Some(room) = parts.packet(port) else {
+                self.sent.stalls += 1;
+                break;
+            };
+            let length = self.composer.write(room, due_ns.unwrap_or(now_ns));
+            parts.lay(length, &mut self.waiting);
+            self.next += 1;
+            self.note_lateness(due_ns, now_ns);
+        }
+        self.sent.written = self.composer.written();
+    }
+
+    fn note_lateness(&mut self, due_ns: Option<u64>, now_ns: u64) {
+        if let Some(due_ns) = due_ns {
+            self.lateness.saturating_record(now_ns.saturating_sub(due_ns));
+        }
     }
 
     fn write(&mut self, port: &mut Port, now_ns: u64, due: usize) {
@@ -109,9 +144,7 @@ impl Sender {
             let length = self.composer.write(self.waiting[at].room_mut(), due_ns.unwrap_or(now_ns));
             // A packet that does not fit keeps length 0 and is refused by the port; `run` checks that none does.
             let _ = self.waiting[at].set_len(length);
-            if let Some(due_ns) = due_ns {
-                self.lateness.saturating_record(now_ns.saturating_sub(due_ns));
-            }
+            self.note_lateness(due_ns, now_ns);
         }
         self.sent.written = self.composer.written();
     }
@@ -146,8 +179,11 @@ impl Sender {
 
     /// Gives up what the port does not take.
     pub fn abandon(&mut self, port: &mut Port) {
-        self.sent.abandoned += self.waiting.len() as u64;
+        self.sent.abandoned += self.waiting.iter().filter(|frame| !frame.is_continued()).count() as u64;
         port.release(&mut self.waiting);
+        if let Some(parts) = &mut self.parts {
+            parts.release(port);
+        }
     }
 
     /// What it did so far.

@@ -102,7 +102,7 @@ impl<C: Clock> Worker<C> {
         let count = port.receive(frames, BURST);
         if count > 0 {
             let now_ns = self.clock.now_ns();
-            frames.iter().for_each(|frame| sink.take(frame.bytes(), now_ns));
+            frames.iter().for_each(|frame| sink.take(frame, now_ns));
             port.release(frames);
         }
         count

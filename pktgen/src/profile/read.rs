@@ -15,8 +15,8 @@ mod content;
 mod framing;
 mod load;
 
-/// The largest size in bytes: the kernel keeps a live frame with its book-keeping in one page of 4096 bytes.
-pub const MAX_SIZE: u64 = 3_500;
+/// The largest size in bytes: a jumbo frame with an MTU of 9,000.
+pub const MAX_SIZE: u64 = 9_018;
 
 /// Why there is no profile.
 #[derive(Debug, thiserror::Error)]

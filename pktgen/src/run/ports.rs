@@ -19,6 +19,9 @@ use crate::profile::Profile;
 use crate::replay::Capture;
 use crate::sink::Sink;
 
+/// Bytes in front of a tagged packet.
+const LINK_HEADER: usize = 18;
+
 /// A worker's ports, its sender and its sink, each at one of them.
 type Part = (Vec<Port>, Option<(usize, Sender)>, Option<(usize, Sink)>);
 
@@ -130,11 +133,11 @@ impl Opened {
         let live = options.engine == Engine::Live;
         let composer = Composer::new(profile, &self.link, PROBE_PORT, queue, self.queues, capture);
         let (longest, room) = (composer.longest(), port.frame_capacity());
-        if longest > room {
+        let most = if port.granted().multi_buffer { port.mtu() as usize + LINK_HEADER } else { room };
+        if longest > most {
             return Err(anyhow!(
-                "the profile has packets of {longest} bytes and frames of {} hold {room}: use smaller ones, or raise the MTU of the interface (`ip link set dev {} mtu 3500`)",
-                port.name(),
-                port.name()
+                "the profile has packets of {longest} bytes and {name} takes {most}: use smaller ones, or raise the MTU of the interface (`ip link set dev {name} mtu {longest}`)",
+                name = port.name(),
             ));
         }
         let (rate, burst) = if live { (Some(profile.probe_rate), 1) } else { (profile.rate, profile.burst) };
@@ -142,7 +145,7 @@ impl Opened {
         let share = |count: u64| {
             count / u64::from(self.queues) + u64::from(u64::from(queue) < count % u64::from(self.queues))
         };
-        Ok(Sender::new(composer, schedule, start_ns, options.count.filter(|_| !live).map(share)))
+        Ok(Sender::new(composer, schedule, start_ns, options.count.filter(|_| !live).map(share), room))
     }
 }
 
@@ -185,7 +188,9 @@ fn counters(place: Option<&Place>) -> Result<Counters> {
 
 fn open_ports(place: &Place, queues: u32) -> Result<Vec<Port>> {
     inside(place.namespace.as_deref(), || {
-        let open = |queue| Port::open(&KernelOptions::new(&place.interface, queue));
+        let open = |queue| {
+            Port::open(&KernelOptions { multi_buffer: true, ..KernelOptions::new(&place.interface, queue) })
+        };
         (0..queues).map(open).collect::<Result<_, _>>().with_context(|| format!("port {}", place.interface))
     })
 }

@@ -1,5 +1,6 @@
 //! What arrived, and what does that say about what was sent.
 
+mod join;
 mod locate;
 mod numbers;
 mod order;
@@ -7,7 +8,9 @@ mod order;
 pub use numbers::Numbers;
 
 use hdrhistogram::Histogram;
+use sterna_xsk::Frame;
 
+use self::join::Join;
 use self::locate::locate;
 use self::order::{FlowKey, Orders};
 use crate::probe::{self, NoProbe, RunId};
@@ -59,6 +62,7 @@ impl Seen {
 /// One worker's sink.
 pub struct Sink {
     run: RunId,
+    join: Join,
     seen: Seen,
     numbers: Vec<Numbers>,
     orders: Orders,
@@ -70,6 +74,7 @@ impl Sink {
     pub fn new(run: RunId) -> Self {
         Self {
             run,
+            join: Join::default(),
             seen: Seen::default(),
             numbers: vec![Numbers::default(); STREAMS],
             orders: Orders::default(),
@@ -77,9 +82,19 @@ impl Sink {
         }
     }
 
-    /// Judges a frame that came in at a moment.
+    /// Judges the packet that a frame ends, if it ends one, as of a moment.
     #[inline]
-    pub fn take(&mut self, frame: &[u8], now_ns: u64) {
+    pub fn take(&mut self, frame: &Frame, now_ns: u64) {
+        let mut join = std::mem::take(&mut self.join);
+        if let Some(packet) = join.take(frame) {
+            self.judge(packet, now_ns);
+        }
+        self.join = join;
+    }
+
+    /// Judges a packet that came in at a moment.
+    #[inline]
+    pub fn judge(&mut self, frame: &[u8], now_ns: u64) {
         let Some(found) = locate(frame) else {
             self.seen.other += 1;
             return;
