@@ -1,7 +1,8 @@
 //! What a LISP role wants done: the only way out of the sans-IO state machines.
 //!
 //! A role never sends, stores or publishes by itself. It is given an [`Outbox`] with each message and each tick,
-//! and the runtime carries out what stands in it, in this order: agents and mappings (the tables), then datagrams.
+//! and the runtime carries out what stands in it, in this order: agents and mappings (the tables), then datagrams, and
+//! promises when the dataplane forwards by the tables.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -153,6 +154,8 @@ pub struct Outbox {
     pub locators: Vec<LocatorChange>,
     /// Messages to send.
     pub datagrams: Vec<Datagram>,
+    /// Messages that bring packets here: to be sent when the dataplane knows the agents that they name.
+    pub promises: Vec<Datagram>,
 }
 
 impl Outbox {
@@ -162,10 +165,16 @@ impl Outbox {
             && self.mappings.is_empty()
             && self.locators.is_empty()
             && self.datagrams.is_empty()
+            && self.promises.is_empty()
     }
 
     /// Sends `bytes` to the control port of `to`.
     pub fn send(&mut self, to: IpAddr, bytes: Vec<u8>) {
         self.datagrams.push(Datagram { from: None, to: SocketAddr::new(to, CONTROL_PORT), bytes });
+    }
+
+    /// As [`Outbox::send`], but only when the dataplane forwards by what else is wanted here.
+    pub fn promise(&mut self, to: IpAddr, bytes: Vec<u8>) {
+        self.promises.push(Datagram { from: None, to: SocketAddr::new(to, CONTROL_PORT), bytes });
     }
 }

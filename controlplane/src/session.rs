@@ -130,6 +130,7 @@ async fn serve(shared: &Shared, mut session: ControlSession, generation: u64) ->
     {
         session.dismiss(Farewell::ChannelFault);
     }
+    shared.dataplane_spoke();
     (end, synced)
 }
 
@@ -176,6 +177,7 @@ async fn converse(shared: &Shared, fds: &Watched) -> SessionEnd {
             Some(Err(end)) => return end,
             None => return End::Gone.into(),
         };
+        shared.dataplane_spoke();
         shared.carry_out();
         let pause = match rest {
             Rest::Nothing => None,

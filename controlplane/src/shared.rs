@@ -18,9 +18,6 @@ use crate::server::Save;
 use crate::session::{self, SessionEnd};
 use crate::underlay::Questions;
 
-/// Pause between two looks whether the dataplane has taken what it was told.
-const TOLD_PAUSE: Duration = Duration::from_millis(1);
-
 /// A handle on the control plane. All tasks run on one thread and none holds the lock over an await.
 #[derive(Clone)]
 pub struct Shared(Arc<Inner>);
@@ -32,6 +29,7 @@ struct Inner {
     waiting: Mutex<BTreeMap<AssignId, oneshot::Sender<Assignment>>>,
     saves: Mutex<Option<mpsc::UnboundedSender<Vec<Save>>>>,
     changed: Notify,
+    heard: Notify,
     sooner: Notify,
     armed: Mutex<Option<Instant>>,
     session_fault: Mutex<Option<SessionEnd>>,
@@ -58,6 +56,7 @@ impl Shared {
             waiting: Mutex::default(),
             saves: Mutex::default(),
             changed: Notify::new(),
+            heard: Notify::new(),
             sooner: Notify::new(),
             armed: Mutex::new(None),
             session_fault: Mutex::new(None),
@@ -134,22 +133,29 @@ impl Shared {
         }
     }
 
-    /// Waits until the dataplane has taken all that was decided so far, `within` at the longest; at once when there is
-    /// no dataplane. Gives whether it has. It applies a record right after it took it, so one more turn is waited.
+    /// Waits until the dataplane forwards by all that was decided so far, `within` at the longest; at once when there is
+    /// no dataplane. Gives whether it does.
     pub async fn told(&self, within: Duration) -> bool {
-        let deadline = Instant::now() + within;
+        let number = self.plane().want_barrier();
+        self.flush();
+        let deadline = tokio::time::Instant::now() + within;
         loop {
-            let taken = self.with_session(|session| session.updates.free() == session.updates.capacity());
-            let Some(taken) = taken else { return false };
-            let said = !self.plane().publisher().has_work();
-            tokio::time::sleep(TOLD_PAUSE).await;
-            if taken && said {
+            let heard = self.0.heard.notified();
+            if self.with_session(|_| ()).is_none() {
+                return false;
+            }
+            if self.plane().publisher().is_in_use(number) {
                 return true;
             }
-            if Instant::now() >= deadline {
+            if tokio::time::timeout_at(deadline, heard).await.is_err() {
                 return false;
             }
         }
+    }
+
+    /// Tells whoever waits for the dataplane that there may be news, or that it is gone.
+    pub(crate) fn dataplane_spoke(&self) {
+        self.0.heard.notify_waiters();
     }
 
     /// Lets time pass for ever: a tick whenever something is due.

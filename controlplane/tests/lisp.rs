@@ -94,9 +94,8 @@ impl Bench {
         let mut all = Vec::new();
         for _ in 0..100 {
             let due = self.plane.next_deadline().is_some_and(|at| at <= self.now);
-            let records = self.plane.pump(usize::MAX);
-            records.iter().for_each(|record| self.model.apply(record));
-            all.extend(records);
+            all.extend(self.publish());
+            self.reach(&all);
             self.sent.extend(self.plane.take_datagrams().into_iter().map(|sent| (sent.to, sent.bytes)));
             if self.plane.take_remotes_changed() {
                 self.learn_underlay();
@@ -107,6 +106,22 @@ impl Bench {
             }
         }
         panic!("it never comes to rest");
+    }
+
+    /// The dataplane applies what there is to tell it.
+    fn publish(&mut self) -> Vec<Update> {
+        let records = self.plane.pump(usize::MAX);
+        records.iter().for_each(|record| self.model.apply(record));
+        records
+    }
+
+    /// The dataplane says that it forwards by these records.
+    fn reach(&mut self, records: &[Update]) {
+        for record in records {
+            if let Update::Barrier { number } = *record {
+                self.plane.event(Event::Reached { number }, self.now);
+            }
+        }
     }
 
     fn after(&mut self, time: Duration) -> Vec<Update> {
@@ -351,6 +366,41 @@ fn an_agent_that_moved_away_is_relayed_and_the_ack_comes_after_the_tables() {
     assert_eq!(bench.remotes("10.1.100.7/32"), Some(vec![ip(THERE)]));
     bench.after(Duration::from_secs(60));
     assert_eq!(bench.model.meaning(&key), None, "after the relay the mapping system is asked");
+}
+
+#[test]
+fn an_agent_is_registered_when_the_dataplane_forwards_to_it_and_not_before() {
+    let mut bench = Bench::new();
+    bench.plane.attach("research", Some(ip("10.1.100.7")), None, bench.now).unwrap();
+    let records = bench.publish();
+    let entry = |record: &Update| matches!(record, Update::EidUpsert { prefix: at, .. } if *at == prefix("10.1.100.7/32"));
+    let at = records.iter().position(entry).expect("it is expected");
+    let barrier = records.iter().position(|record| matches!(record, Update::Barrier { .. }));
+    assert!(barrier.is_some_and(|barrier| barrier > at), "{records:?}");
+    // Taken from the ring, but not in use: who heard of it now would send packets that are dropped here.
+    for _ in 0..3 {
+        assert!(bench.plane.take_datagrams().is_empty());
+    }
+    // Another barrier, never told, does not count.
+    bench.plane.event(Event::Reached { number: u64::MAX }, bench.now);
+    assert!(bench.plane.take_datagrams().is_empty());
+    bench.reach(&records);
+    bench.settle();
+    assert_eq!(bench.registers().len(), 1);
+    // Nothing of it changed: a refresh does not wait.
+    bench.after(Duration::from_secs(60));
+    assert!(!bench.registers().is_empty());
+}
+
+#[test]
+fn without_a_dataplane_a_register_waits_for_nothing() {
+    let mut bench = Bench::new();
+    bench.plane.attach("research", Some(ip("10.1.100.7")), None, bench.now).unwrap();
+    bench.publish();
+    assert!(bench.plane.take_datagrams().is_empty());
+    bench.plane.session_ended();
+    bench.settle();
+    assert_eq!(bench.registers().len(), 1);
 }
 
 #[test]

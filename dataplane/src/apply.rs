@@ -217,6 +217,7 @@ impl Applier {
                 self.sweep();
                 return Ok(Some(Event::Applied { generation }));
             }
+            Update::Barrier { number } => return Ok(Some(Event::Reached { number })),
             Update::NextHopUpsert { id, hop } => return Ok(self.put_hop(id, hop)),
             Update::NextHopDelete { id } => {
                 self.hops.retire(id, &self.domain);

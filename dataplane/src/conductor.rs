@@ -70,6 +70,8 @@ pub struct Conductor<S: Steer> {
     agents_due: BTreeSet<(Iid, IpAddr)>,
     /// The newest sync that every worker uses and the control plane has not been told of.
     applied: Option<Event>,
+    /// The last barrier that every worker has passed and that was not told yet.
+    reached: Option<Event>,
     /// Syncs that ended in this turn's updates; they settle once published.
     finished: Vec<Event>,
     /// Syncs that are published but not yet seen by every worker.
@@ -89,6 +91,7 @@ impl<S: Steer> Conductor<S> {
             usage: Usage::default(),
             agents_due: BTreeSet::new(),
             applied: None,
+            reached: None,
             finished: Vec::new(),
             settling: VecDeque::new(),
         }
@@ -183,6 +186,7 @@ impl<S: Steer> Conductor<S> {
                 self.outbox.clear();
                 self.verdicts.clear();
                 self.applied = None;
+                self.reached = None;
                 self.dump = Some(Dump::default());
                 self.agents_due = self.parts.applier.agents().collect();
             }
@@ -201,7 +205,7 @@ impl<S: Steer> Conductor<S> {
                 Ok(None) => break,
                 Ok(Some(update)) => match self.parts.applier.apply(&update) {
                     Ok(None) => None,
-                    Ok(Some(event @ Event::Applied { .. })) => {
+                    Ok(Some(event @ (Event::Applied { .. } | Event::Reached { .. }))) => {
                         self.finished.push(event);
                         None
                     }
@@ -268,7 +272,10 @@ impl<S: Steer> Conductor<S> {
             if !self.parts.domain.passed(*stamp) {
                 return;
             }
-            self.applied = Some(*event);
+            match event {
+                Event::Reached { .. } => self.reached = Some(*event),
+                _ => self.applied = Some(*event),
+            }
             self.settling.pop_front();
         }
     }
@@ -282,6 +289,7 @@ impl<S: Steer> Conductor<S> {
             self.dump = None;
             self.agents_due.clear();
             self.applied = None;
+            self.reached = None;
             return false;
         };
         let (mut sent, mut room, mut searching) = (false, true, false);
@@ -297,8 +305,10 @@ impl<S: Steer> Conductor<S> {
             self.dump = None;
         }
         if self.dump.is_none() {
-            if self.applied.as_ref().is_some_and(&mut push) {
-                self.applied = None;
+            for told in [&mut self.applied, &mut self.reached] {
+                if told.as_ref().is_some_and(&mut push) {
+                    *told = None;
+                }
             }
             while self.verdicts.front().is_some_and(&mut push) {
                 self.verdicts.pop_front();

@@ -328,7 +328,7 @@ impl Etr {
             tail: snapshot.map(|block| block.bytes()).unwrap_or_default(),
             ..MapRegister::default()
         };
-        out.send(batch.server, register.signed(key));
+        out.promise(batch.server, register.signed(key));
         self.counters.count(Counter::RegistersSent);
         self.counters.add(Counter::RegisterRecordsSent, batch.entries.len());
         self.counters.add(Counter::RegisterRetries, batch.retries);

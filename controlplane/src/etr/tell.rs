@@ -111,7 +111,8 @@ impl Etr {
                 tail: delta.block(seq, self.identity).bytes(),
                 ..MapRegister::default()
             };
-            out.send(address, register.signed(key));
+            // Behind the register that it adds to.
+            out.promise(address, register.signed(key));
         }
     }
 

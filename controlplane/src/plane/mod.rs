@@ -60,6 +60,10 @@ pub struct ControlPlane {
     misses: Misses,
     contexts: Store,
     outgoing: VecDeque<Datagram>,
+    /// Messages that wait until the dataplane forwards by what they say, each with its barrier.
+    promised: VecDeque<(u64, Datagram)>,
+    /// The barrier behind the last change of an agent.
+    agents_told: u64,
     saves: Vec<Save>,
     assigned: Vec<Assigned>,
     unsent: u64,
@@ -97,6 +101,8 @@ impl ControlPlane {
             misses: Misses::default(),
             contexts,
             outgoing: VecDeque::new(),
+            promised: VecDeque::new(),
+            agents_told: 0,
             saves: Vec::new(),
             assigned: Vec::new(),
             unsent: 0,
@@ -199,6 +205,7 @@ impl ControlPlane {
                 self.tables.publisher_mut().applied(generation);
                 info!(generation, eids = self.tables.publisher().eids(), "the dataplane is in sync");
             }
+            Event::Reached { number } => self.tables.publisher_mut().reached(number),
             Event::Refused { kind, detail } => self.refusal(kind, detail),
         }
     }
@@ -234,7 +241,13 @@ impl ControlPlane {
 
     /// The messages to send, after the records that were pumped before.
     pub fn take_datagrams(&mut self) -> VecDeque<Datagram> {
+        self.keep_promises();
         std::mem::take(&mut self.outgoing)
+    }
+
+    /// A number for what was decided so far; see [`Publisher::want_barrier`](crate::publish::Publisher::want_barrier).
+    pub fn want_barrier(&mut self) -> u64 {
+        self.tables.publisher_mut().want_barrier()
     }
 
     /// Whether there are messages to send.

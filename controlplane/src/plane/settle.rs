@@ -10,8 +10,8 @@ use super::{ControlPlane, MAX_OUTGOING};
 use crate::agents::Attachment;
 use crate::desired::{ClassesKey, EidKey, EidWanted, LocatorKey, RowKey, SetKey, Source};
 use crate::outbox::{
-    AgentChange, AgentPlace, AgentState, Choice, Chosen, Locator, LocatorChange, Mapping, MappingChange,
-    Outbox,
+    AgentChange, AgentPlace, AgentState, Choice, Chosen, Datagram, Locator, LocatorChange, Mapping,
+    MappingChange, Outbox,
 };
 
 /// The locator set of a learned mapping.
@@ -47,7 +47,8 @@ fn rows_of(choices: &BTreeMap<u8, Choice>) -> ClassesKey {
 impl ControlPlane {
     /// Takes what the roles gave.
     pub(super) fn settle(&mut self, out: Outbox, now: Instant) {
-        let Outbox { agents, mappings, locators, datagrams } = out;
+        let Outbox { agents, mappings, locators, datagrams, promises } = out;
+        let changed = agents.iter().any(|change| change.state != AgentState::Check);
         for change in agents {
             self.agent_changed(change, now);
         }
@@ -59,13 +60,44 @@ impl ControlPlane {
         }
         self.saves.extend(self.roles.take_saves());
         for datagram in datagrams {
-            if self.outgoing.len() < MAX_OUTGOING {
-                self.outgoing.push_back(datagram);
-            } else {
-                self.unsent += 1;
-            }
+            self.say(datagram);
+        }
+        if changed {
+            self.agents_told = self.tables.publisher_mut().want_barrier();
+        }
+        for promise in promises {
+            self.promise(promise);
         }
         self.collect_assigned();
+    }
+
+    fn say(&mut self, datagram: Datagram) {
+        if self.outgoing.len() < MAX_OUTGOING {
+            self.outgoing.push_back(datagram);
+        } else {
+            self.unsent += 1;
+        }
+    }
+
+    /// Who hears that an agent is here sends its packets here at once: not before the dataplane knows it.
+    fn promise(&mut self, promise: Datagram) {
+        if self.promised.is_empty() && self.tables.publisher().is_in_use(self.agents_told) {
+            self.say(promise);
+        } else if self.promised.len() < MAX_OUTGOING {
+            self.promised.push_back((self.agents_told, promise));
+        } else {
+            self.unsent += 1;
+        }
+    }
+
+    /// Sends what was promised and holds by now.
+    pub(super) fn keep_promises(&mut self) {
+        while let Some((told, promise)) = self.promised.pop_front() {
+            if !self.tables.publisher().is_in_use(told) {
+                return self.promised.push_front((told, promise));
+            }
+            self.say(promise);
+        }
     }
 
     fn mapping_changed(&mut self, change: MappingChange) {

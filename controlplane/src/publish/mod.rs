@@ -17,6 +17,7 @@
 //! sweeps what was not named. Questions to the dataplane ([`Publisher::check`]) are no state: they are asked once, as
 //! soon as there is room, and forgotten with the session.
 
+mod barrier;
 mod shelf;
 
 use std::collections::BTreeSet;
@@ -32,6 +33,7 @@ use crate::desired::{
     AdjacencyKey, AdjacencyWanted, ClassesKey, EidKey, EidWanted, LocatorWanted, NextHopKey, Paths, RowKey,
     SetKey, Site, Touched,
 };
+use barrier::Barriers;
 use shelf::Shelf;
 
 /// Questions that wait to be asked at most; the dataplane asks fewer hosts at a time.
@@ -52,6 +54,7 @@ pub struct Publisher {
     classes: Shelf<ClassesKey, ()>,
     eids: Shelf<EidKey, EidWanted>,
     checks: BTreeSet<(Iid, IpAddr)>,
+    barriers: Barriers,
     session: Option<Session>,
 }
 
@@ -70,6 +73,7 @@ impl Default for Publisher {
             classes: Shelf::default(),
             eids: Shelf::without_ids(),
             checks: BTreeSet::new(),
+            barriers: Barriers::default(),
             session: None,
         }
     }
@@ -181,6 +185,7 @@ impl Publisher {
         self.classes.tell_all_again();
         self.eids.tell_all_again();
         self.checks.clear();
+        self.barriers.begin_session();
         self.session = Some(Session { generation, progress: Progress::Begin });
     }
 
@@ -198,6 +203,22 @@ impl Publisher {
         {
             session.progress = Progress::Applied;
         }
+    }
+
+    /// A number for what is to be told now: [`Publisher::is_in_use`] says when the dataplane forwards by it.
+    pub fn want_barrier(&mut self) -> u64 {
+        self.barriers.want()
+    }
+
+    /// Whether the dataplane forwards by what was to be told when `number` was given. Also without a dataplane: there is
+    /// nothing to wait for.
+    pub fn is_in_use(&self, number: u64) -> bool {
+        self.session.is_none() || self.barriers.is_reached(number)
+    }
+
+    /// The dataplane forwards by what stood before this barrier.
+    pub fn reached(&mut self, number: u64) {
+        self.barriers.reach(number);
     }
 
     /// The dataplane has the whole state and forwards by it. Later changes may be on their way.
@@ -230,7 +251,7 @@ impl Publisher {
         match &self.session {
             None => false,
             Some(session) if matches!(session.progress, Progress::Begin | Progress::Filling) => true,
-            Some(_) => self.dirty() > 0 || !self.checks.is_empty(),
+            Some(_) => self.dirty() > 0 || !self.checks.is_empty() || self.barriers.is_due(),
         }
     }
 
@@ -258,7 +279,7 @@ impl Publisher {
         }
         let session = self.session.as_mut()?;
         if session.progress != Progress::Filling {
-            return None;
+            return self.barriers.tell().map(|number| Update::Barrier { number });
         }
         session.progress = Progress::Ended;
         Some(Update::EndSync { generation })

@@ -7,7 +7,7 @@ use crate::shape;
 use crate::update::Update;
 
 /// Version of everything the planes share. Raise it with every change of [`ABI_HASH`].
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// Bytes a whole packet may have that goes from one plane to the other: what an Ethernet link carries.
 pub const PACKET: usize = 1500;

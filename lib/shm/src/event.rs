@@ -125,6 +125,11 @@ pub enum Event {
         /// As in the sync's end.
         generation: u64,
     },
+    /// What came before a barrier is applied; every worker uses it.
+    Reached {
+        /// The barrier's.
+        number: u64,
+    },
     /// An update could not be carried out; the channel goes on.
     Refused {
         /// Why.
@@ -264,6 +269,7 @@ layout_records!(Event {
     0x0119 => KnownClasses { classes: u32, rows: ClassRows },
     0x0120 => Applied { generation: u64 },
     0x0121 => Refused { kind: RefusedKind, detail: u64 },
+    0x0122 => Reached { number: u64 },
 });
 
 // The sizes are part of the contract; a change here goes with a new layout version.

@@ -27,6 +27,11 @@ pub enum Update {
         /// As in the begin.
         generation: u64,
     },
+    /// Everything before this is to be in use: answer [`Event::Reached`](crate::Event::Reached) when it is.
+    Barrier {
+        /// Grows with every barrier of a session.
+        number: u64,
+    },
     /// Adds or replaces a next hop.
     NextHopUpsert {
         /// Session id.
@@ -337,6 +342,7 @@ layout_struct!(Settings {
 layout_records!(Update {
     0x0001 => BeginSync { generation: u64 },
     0x0002 => EndSync { generation: u64 },
+    0x0003 => Barrier { number: u64 },
     0x0010 => NextHopUpsert { id: u32, hop: NextHop },
     0x0011 => NextHopDelete { id: u32 },
     0x0020 => AdjacencyUpsert { id: u32, adjacency: Adjacency },

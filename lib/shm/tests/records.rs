@@ -163,6 +163,7 @@ fn update() -> impl Strategy<Value = Update> {
     prop_oneof![
         any::<u64>().prop_map(|generation| Update::BeginSync { generation }),
         any::<u64>().prop_map(|generation| Update::EndSync { generation }),
+        any::<u64>().prop_map(|number| Update::Barrier { number }),
         (id(), next_hop()).prop_map(|(id, hop)| Update::NextHopUpsert { id, hop }),
         id().prop_map(|id| Update::NextHopDelete { id }),
         (id(), adjacency()).prop_map(|(id, adjacency)| Update::AdjacencyUpsert { id, adjacency }),
@@ -268,6 +269,7 @@ fn event() -> impl Strategy<Value = Event> {
         (iid(), prefix(), known()).prop_map(|(iid, prefix, action)| Event::KnownEid { iid, prefix, action }),
         Just(Event::KnownEnd),
         any::<u64>().prop_map(|generation| Event::Applied { generation }),
+        any::<u64>().prop_map(|number| Event::Reached { number }),
         (refused(), any::<u64>()).prop_map(|(kind, detail)| Event::Refused { kind, detail }),
     ]
 }
@@ -339,7 +341,7 @@ fn is_kind<R: Record>(kind: u16) -> bool {
 
 #[test]
 fn the_rings_share_no_kind() {
-    assert_eq!(all_kinds().len(), 24 + 13);
+    assert_eq!(all_kinds().len(), 25 + 14);
     assert!(!all_kinds().iter().any(|&kind| is_kind::<Update>(kind) && is_kind::<Event>(kind)));
 }
 
@@ -404,7 +406,7 @@ fn too_many_locators_are_no_set() {
     assert_eq!(LocatorSet::new(&[locator; MAX_LOCATORS]).unwrap().as_slice(), [locator; MAX_LOCATORS]);
 }
 
-/// The bytes as they were when layout version 1 was fixed; versions 2 and 3 left these alone, but for a class behind a miss.
+/// The bytes as they were when layout version 1 was fixed; later versions left these alone, but for a class behind a miss.
 #[test]
 fn the_bytes_of_a_record() {
     let iid = Iid::new(0x0a_0b0c).unwrap();
@@ -431,5 +433,5 @@ fn the_bytes_of_a_record() {
 /// A change of any layout changes the fingerprint: then raise the version, and only then this pair.
 #[test]
 fn version_and_fingerprint_change_together() {
-    assert_eq!((LAYOUT_VERSION, ABI_HASH), (4, 0x6c39_fa09_ae36_0da7), "{ABI_HASH:#018x}");
+    assert_eq!((LAYOUT_VERSION, ABI_HASH), (5, 0x301c_ff42_f875_7249), "{ABI_HASH:#018x}");
 }

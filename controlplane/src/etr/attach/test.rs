@@ -17,7 +17,7 @@ fn an_attach_is_registered_at_once_without_a_question_to_anybody() {
     let mut single = Single::new();
     attach(&mut single, 5).unwrap();
     assert_eq!(single.changes(), [AgentState::Expect { previous: vec![] }]);
-    assert_eq!((single.out.datagrams.len(), single.registers().len()), (1, 1));
+    assert_eq!((single.out.datagrams.len(), single.out.promises.len(), single.registers().len()), (0, 1, 1));
     assert!(!single.registers()[0].eid_notify);
     single.answer(5);
     assert_eq!(single.changes(), [AgentState::Admit { place: place(5), previous: vec![] }]);

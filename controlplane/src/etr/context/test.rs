@@ -369,7 +369,8 @@ mod with_our_map_server {
             let home = SocketAddr::new(ip(HOME), CONTROL_PORT);
             for _ in 0..20 {
                 let mut back = Outbox::default();
-                for datagram in std::mem::take(&mut out.datagrams) {
+                let promises = std::mem::take(&mut out.promises);
+                for datagram in std::mem::take(&mut out.datagrams).into_iter().chain(promises) {
                     if let Ok(register) = MapRegister::parse(&datagram.bytes) {
                         self.server.map_register(
                             &register,
@@ -387,7 +388,7 @@ mod with_our_map_server {
                     let from = SocketAddr::new(SERVER, CONTROL_PORT);
                     self.etr.map_notify(&notify, &datagram.bytes, from, self.now, &mut out);
                 }
-                if out.datagrams.is_empty() {
+                if out.datagrams.is_empty() && out.promises.is_empty() {
                     return;
                 }
             }

@@ -120,12 +120,15 @@ impl Single {
 
     /// Datagrams since the last look.
     pub fn sent(&mut self) -> Vec<Datagram> {
-        std::mem::take(&mut self.out.datagrams)
+        let mut sent = std::mem::take(&mut self.out.datagrams);
+        sent.append(&mut self.out.promises);
+        sent
     }
 
     /// Registers among the datagrams not looked at yet.
     pub fn registers(&self) -> Vec<MapRegister> {
-        let bytes = self.out.datagrams.iter().map(|datagram| datagram.bytes.as_slice());
+        let all = self.out.datagrams.iter().chain(&self.out.promises);
+        let bytes = all.map(|datagram| datagram.bytes.as_slice());
         bytes.filter_map(|bytes| MapRegister::parse(bytes).ok()).collect()
     }
 

@@ -86,7 +86,7 @@ impl World {
         for change in out.agents {
             self.install(site, change);
         }
-        for datagram in out.datagrams {
+        for datagram in out.datagrams.into_iter().chain(out.promises) {
             let from = SocketAddr::new(datagram.from.unwrap_or(from.ip()), CONTROL_PORT);
             self.send(from, datagram.to, datagram.bytes);
         }
