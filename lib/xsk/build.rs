@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-const PROGRAMS: [&str; 3] = ["steer", "sink", "live"];
+const PROGRAMS: [&str; 4] = ["steer", "sink", "live", "funnel"];
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=bpf");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sterna_pktgen::agents;
 use sterna_pktgen::clock::SECOND_NS;
 use sterna_pktgen::profile::Profile;
 use sterna_pktgen::run::{Engine, Options, Place};
@@ -21,6 +22,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Sends a profile, and receives it if --rx is given.
     Run(Box<RunArguments>),
+    /// Plays agents at one or more gateways: TCP/IP stacks that talk to each other, and move.
+    Agents(AgentsArguments),
     /// Only receives what another sterna-pktgen on this machine sends with the same --run-id.
     Sink(Box<SinkArguments>),
     /// Checks profiles and says everything that is wrong with them.
@@ -28,12 +31,15 @@ pub(crate) enum Command {
         /// The profiles' files.
         #[arg(required = true)]
         profiles: Vec<PathBuf>,
+        /// They are profiles of agents.
+        #[arg(long)]
+        agents: bool,
     },
     /// Lists the profiles that come with the program.
     Profiles,
     /// Lists the classes of hostile packets.
     Classes,
-    /// Prints a profile that comes with the program; `manual` explains every key.
+    /// Prints a profile that comes with the program; `manual` explains every key, `agents` those of agents.
     Show {
         /// Its name.
         name: String,
@@ -86,6 +92,30 @@ pub(crate) struct SinkArguments {
     receiver: Receiver,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct AgentsArguments {
+    /// The agents' profile, a file; `show agents` explains every key.
+    pub profile: PathBuf,
+    /// Seconds to talk; without it, until Ctrl-C or the command `end`.
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    duration: Option<Duration>,
+    /// Seconds to wait at most for what is under way when talking is over.
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
+    linger: Duration,
+    /// Take commands from standard input, and connect, talk and move by them alone.
+    #[arg(long)]
+    commands: bool,
+    /// The report as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Let the kernel run the ports' program where the driver cannot: about ten times slower.
+    #[arg(long)]
+    allow_generic: bool,
+    /// Use also an interface with the default route, or outside a lab namespace.
+    #[arg(long)]
+    i_own_this_network: bool,
 }
 
 /// What senders and sinks have in common.
@@ -201,6 +231,22 @@ impl RunArguments {
             duration_ns: self.duration.map(ns),
             count: self.count,
             ..self.receiver.options(Some(tx), rx, &self.output)
+        }
+    }
+}
+
+impl AgentsArguments {
+    /// How to run.
+    pub fn options(&self) -> agents::run::Options {
+        agents::run::Options {
+            name: self.profile.display().to_string(),
+            duration_ns: self.duration.map(ns),
+            linger_ns: ns(self.linger),
+            commands: self.commands,
+            demands: agents::run::Demands {
+                own_network: self.i_own_this_network,
+                allow_generic: self.allow_generic,
+            },
         }
     }
 }

@@ -18,10 +18,12 @@
 //! What is sent: [`profile`], [`choice`], [`packet`], [`hostile`], [`replay`], [`compose`].
 //! When: [`pace`], [`clock`]. By what: [`engine`]. What came of it: [`probe`], [`sink`], [`report`].
 //! Whether it may be: [`guard`]. All together: [`run`].
+//! Whoever talks instead of only sending: [`agents`], thousands of TCP/IP stacks behind a port per place.
 
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod agents;
 pub mod choice;
 pub mod clock;
 pub mod compose;

@@ -4,6 +4,7 @@
 
 mod arguments;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,12 +13,13 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
+use serde::Serialize;
+use sterna_pktgen::agents;
 use sterna_pktgen::hostile::Class;
 use sterna_pktgen::profile::{Profile, ProfileError, shipped};
-use sterna_pktgen::report::Report;
 use sterna_pktgen::run::{Line, Options, run};
 
-use self::arguments::{Arguments, Command};
+use self::arguments::{AgentsArguments, Arguments, Command};
 
 /// The exit code of a run that was ended before its time.
 const PARTIAL: u8 = 3;
@@ -28,8 +30,9 @@ fn main() -> ExitCode {
             arguments.change(&mut profile);
             execute(&profile, &arguments.options(), arguments.output.json)
         }),
+        Command::Agents(arguments) => crowd(&arguments),
         Command::Sink(arguments) => execute(&receiving(), &arguments.options(), arguments.output.json),
-        Command::Check { profiles } => check(&profiles),
+        Command::Check { profiles, agents } => check(&profiles, agents),
         Command::Profiles => list(shipped().iter().map(|one| {
             let about = Profile::parse(one.text).map(|profile| profile.about).unwrap_or_default();
             (one.name, about)
@@ -59,13 +62,34 @@ fn receiving() -> Profile {
     Profile::empty()
 }
 
-fn execute(profile: &Profile, options: &Options, json: bool) -> Result<ExitCode> {
+/// A flag that Ctrl-C sets; the second one ends the program at once.
+fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second one ends the program at once.
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
+    Ok(stop)
+}
+
+fn crowd(arguments: &AgentsArguments) -> Result<ExitCode> {
+    let profile = agents::profile::Profile::load(&arguments.profile)?;
+    let stop = stop_flag()?;
+    let progress = |line: &agents::run::Line| {
+        // Nobody may watch; the run goes on.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    };
+    let answer = |line: &str| {
+        // Who gave the order and does not listen does not want to know.
+        let _ = writeln!(std::io::stdout(), "{line}");
+    };
+    let report = agents::run::run(&profile, &arguments.options(), &stop, progress, answer)?;
+    print(&report, arguments.json)?;
+    Ok(if report.partial { ExitCode::from(PARTIAL) } else { ExitCode::SUCCESS })
+}
+
+fn execute(profile: &Profile, options: &Options, json: bool) -> Result<ExitCode> {
+    let stop = stop_flag()?;
     let progress = |line: &Line| {
         // Nobody may watch; the run goes on.
         let _ = writeln!(std::io::stderr(), "{line}");
@@ -75,7 +99,7 @@ fn execute(profile: &Profile, options: &Options, json: bool) -> Result<ExitCode>
     Ok(if report.partial { ExitCode::from(PARTIAL) } else { ExitCode::SUCCESS })
 }
 
-fn print(report: &Report, json: bool) -> Result<()> {
+fn print(report: &(impl Display + Serialize), json: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, report)?;
@@ -86,11 +110,15 @@ fn print(report: &Report, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn check(profiles: &[std::path::PathBuf]) -> Result<ExitCode> {
+fn check(profiles: &[std::path::PathBuf], of_agents: bool) -> Result<ExitCode> {
     let mut wrong = 0;
     for path in profiles {
-        match Profile::load(path) {
-            Ok(_) => writeln!(std::io::stdout(), "{}: ok", path.display())?,
+        let loaded = match of_agents {
+            true => agents::profile::Profile::load(path).map(|_| ()),
+            false => Profile::load(path).map(|_| ()),
+        };
+        match loaded {
+            Ok(()) => writeln!(std::io::stdout(), "{}: ok", path.display())?,
             Err(error) => {
                 wrong += 1;
                 writeln!(std::io::stdout(), "{error}")?;
@@ -109,6 +137,10 @@ fn list(entries: impl Iterator<Item = (&'static str, String)>) -> Result<ExitCod
 }
 
 fn show(name: &str) -> Result<ExitCode> {
+    if name == "agents" {
+        write!(std::io::stdout(), "{}", agents::profile::MANUAL)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let found = shipped().iter().find(|one| one.name == name);
     let found =
         found.ok_or_else(|| anyhow!("there is no profile {name}: `sterna-pktgen profiles` lists them"))?;

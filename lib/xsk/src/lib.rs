@@ -64,9 +64,11 @@
 //! # For generators
 //! [`SinkProgram`] takes the place of [`Steering`] where a load is received, and [`LiveFrames`] makes the kernel
 //! itself send frames, several times faster than a socket in copy mode.
+//! [`Funnel`] gives a process everything that enters an interface, for who plays the hosts there.
 
 mod error;
 mod frame;
+mod funnel;
 mod granted;
 mod interface;
 mod kernel;
@@ -83,6 +85,7 @@ mod sys;
 
 pub use error::Error;
 pub use frame::Frame;
+pub use funnel::Funnel;
 pub use granted::{Granted, Kicked, Mode, XdpStatistics};
 pub use interface::Interface;
 pub use live::{HEAD, Image, LiveControl, LiveFrames, LiveOptions, Pick};

@@ -2,9 +2,9 @@
 //!
 //! `profiles/manual.toml` explains every key of the file. The names here are those of the file.
 
-mod finding;
+pub(crate) mod finding;
 mod read;
-mod section;
+pub(crate) mod section;
 mod shipped;
 
 use std::net::IpAddr;

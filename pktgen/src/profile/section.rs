@@ -32,6 +32,11 @@ impl<'a, 'd> Section<'a, 'd> {
         Self { name: "", table: Some(table.get_ref()), span: 0..0, known: Vec::new() }
     }
 
+    /// One table of a list of tables.
+    pub fn entry(name: &'static str, value: Entry<'a, 'd>) -> Self {
+        Section { name, table: value.get_ref().as_table(), span: value.span(), known: Vec::new() }
+    }
+
     /// A table below this one; an absent one has no keys.
     pub fn section(&mut self, name: &'static str, findings: &mut Findings<'_>) -> Section<'a, 'd> {
         let found = self.value(name);
