@@ -61,7 +61,7 @@ const ZERO: [&str; 8] = [
 ];
 
 /// Scenarios in which packets take another way than those before them: their order is no promise.
-const OTHER_WAYS: [&str; 2] = ["move", "multihoming"];
+const OTHER_WAYS: [&str; 3] = ["move", "multihoming", "thousand"];
 
 fn holds(name: &str) {
     let Some((told, success)) = run(name, false) else { return };
@@ -93,6 +93,12 @@ fn allowed_loss(name: &str, told: &Value) -> i64 {
         "multihoming" => {
             assert!(figure(told, "lost_in_failover") <= figure(told, "lost_at_the_cut"), "{told:#}");
             figure(told, "lost_in_failover")
+        }
+        "thousand" => {
+            assert_eq!(figure(told, "tcp_resets"), 0, "{told:#}");
+            assert_eq!(figure(told, "connections_survived"), figure(told, "connections"), "{told:#}");
+            assert!(figure(told, "moves") > 0 && figure(told, "map_messages") > 0, "{told:#}");
+            0
         }
         _ => 0,
     }
@@ -149,6 +155,7 @@ scenarios! {
     reaction, reaction_control: "reaction";
     legacy, legacy_control: "legacy";
     storm, storm_control: "storm";
+    thousand, thousand_control: "thousand";
 }
 
 #[test]

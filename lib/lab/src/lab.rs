@@ -14,7 +14,7 @@ use crate::namespace::Namespace;
 use crate::relay::Relay;
 use crate::relay::cable::Cable;
 use crate::requirements;
-use crate::site::{GROUPS, Host, Site};
+use crate::site::{AGENT_GROUPS, GROUPS, Host, Site};
 use crate::topology::{self, CABLE, Forwarding, Topology};
 use crate::underlay::{CORE, Node, RELAY};
 use crate::witness::capture::{Testimony, Witness};
@@ -116,11 +116,11 @@ impl Lab {
             let there = self.topology.nodes.contains(&node);
             there.then(|| core.interface_index(&node.core_port())).transpose()
         };
-        let known = Known {
-            iids: vec![GROUPS[0], GROUPS[1], TAGGED_GROUP],
-            map_server: port_of(Node::MapServer)?,
-            outsider: port_of(Node::Outsider)?,
-        };
+        let mut iids = vec![GROUPS[0], GROUPS[1], TAGGED_GROUP];
+        if self.topology.synthetic {
+            iids.extend(AGENT_GROUPS);
+        }
+        let known = Known { iids, map_server: port_of(Node::MapServer)?, outsider: port_of(Node::Outsider)? };
         let mut witness = Witness::start(&core, &self.id.folder(), &known)?;
         if self.topology.is_mapped() && !self.topology.sites.is_empty() {
             witness.keep_control(&core, &self.id.folder())?;

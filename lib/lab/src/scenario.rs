@@ -37,6 +37,7 @@ mod scale;
 mod skills;
 mod storm;
 mod tcp;
+mod thousand;
 mod udp;
 mod vlan;
 
@@ -85,13 +86,15 @@ const OFFERING: Topology = Topology {
 const REACTING: Topology = Topology { sites: &Site::ALL, ..Topology::MAPPED };
 /// Three sites and somebody else in the underlay.
 const LEGACY: Topology = Topology { sites: &Site::ALL, ..ATTACKED };
+/// Three sites whose agents one process plays.
+const CROWDED: Topology = Topology { sites: &Site::ALL, synthetic: true, ..Topology::MAPPED };
 /// Two sites, two queues at every port of their gateways.
 const QUEUED: Topology = Topology { queues: 2, ..Topology::PLAIN };
 /// A Map-Server, and scripted peers.
 const SERVER_ALONE: Topology = Topology { sites: &[], ..ATTACKED };
 
 /// Every scenario, in the order of `sterna lab list`.
-pub const ALL: [Entry; 22] = [
+pub const ALL: [Entry; 23] = [
     Entry {
         name: "demo",
         about: "everything that `sterna demo` shows, in one lab whose sites find each other through a Map-Server",
@@ -333,6 +336,16 @@ pub const ALL: [Entry; 22] = [
         adjust: storm::adjust,
         server: storm::server,
         steps: &[("ten thousand agents report", storm::run)],
+    },
+    Entry {
+        name: "thousand",
+        about: "1,000 agents in 10 groups at 3 sites exchange small messages over TCP and UDP, first where they are, then \
+                while 50 of them move every second for a minute: nothing lost, no connection reset",
+        without: "room to hold packets at every site",
+        topology: CROWDED,
+        adjust: thousand::adjust,
+        server: thousand::server,
+        steps: &[("agents talk, then 50 move every second", thousand::run)],
     },
 ];
 

@@ -107,6 +107,15 @@ impl Site {
 /// The two groups by instance-ID.
 pub const GROUPS: [u32; 2] = [100, 200];
 
+/// The groups of synthetic agents by instance-ID; all are on the port of group 200, each behind a tag.
+pub const AGENT_GROUPS: [u32; 10] = [301, 302, 303, 304, 305, 306, 307, 308, 309, 310];
+
+/// The tag of a group of synthetic agents.
+pub fn agent_tag(iid: u32) -> u16 {
+    // 31 to 40.
+    (iid % 300) as u16 + 30
+}
+
 /// Short name of the namespace of the agent that moves.
 pub const ROAMER: &str = "m1";
 

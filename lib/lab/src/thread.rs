@@ -31,3 +31,11 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_else(|| "no text".to_owned())
 }
+
+/// Waits for the result of a scoped thread that may fail.
+///
+/// # Errors
+/// What it failed with, or [`LabError::Panicked`] with what the panic said.
+pub fn join_scoped<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|panic| Err(LabError::Panicked(panic_text(&*panic))))
+}

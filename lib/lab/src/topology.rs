@@ -45,6 +45,9 @@ pub struct Topology {
     pub roamer: bool,
     /// Queues of the gateways' ports, and of what they are connected to.
     pub queues: u8,
+    /// Are the agents synthetic? Sites have no hosts then: a process plays all agents at what the gateways' ports are
+    /// connected to.
+    pub synthetic: bool,
 }
 
 impl Topology {
@@ -56,6 +59,7 @@ impl Topology {
         relayed: &[],
         roamer: false,
         queues: 1,
+        synthetic: false,
     };
     /// Two sites that find each other through a Map-Server.
     pub const MAPPED: Self = Self { nodes: &[Node::MapServer], ..Self::PLAIN };
@@ -67,8 +71,12 @@ impl Topology {
     /// What it is, for people.
     pub fn in_words(&self) -> String {
         let sites = self.sites.len();
-        let mut words =
-            vec![format!("{sites} sites with {} hosts and a gateway each", Host::of(&[Site::A]).len())];
+        let hosts = if self.synthetic {
+            "a port for synthetic agents".to_owned()
+        } else {
+            format!("{} hosts", Host::of(&[Site::A]).len())
+        };
+        let mut words = vec![format!("{sites} sites with {hosts} and a gateway each")];
         if self.is_mapped() {
             words.push("a Map-Server".to_owned());
         }
@@ -110,7 +118,7 @@ pub fn wiring(id: &LabId, topology: &Topology) -> Wiring {
         wiring.namespace(&site.lan(), Role::Lan);
         underlay_links(&mut wiring, id, site, topology);
         for iid in GROUPS {
-            lan(&mut wiring, id, site, iid, topology.queues);
+            lan(&mut wiring, id, site, iid, topology);
         }
     }
     for &node in topology.nodes {
@@ -192,11 +200,21 @@ fn node_link(wiring: &mut Wiring, id: &LabId, node: Node) {
     }
 }
 
-fn lan(wiring: &mut Wiring, id: &LabId, site: Site, iid: u32, queues: u8) {
+/// Name of what a gateway's port of a group is connected to, in the site's namespace of bridges.
+pub fn lan_port(iid: u32) -> String {
+    format!("gw{iid}")
+}
+
+fn lan(wiring: &mut Wiring, id: &LabId, site: Site, iid: u32, topology: &Topology) {
     let lan = site.lan();
     let port = format!("eid{iid}");
-    let to_gateway = format!("gw{iid}");
-    wiring.queued_veth(id, end(&site.gateway(), &port), end(&lan, &to_gateway), EID_MTU, queues);
+    let to_gateway = lan_port(iid);
+    let gateway = site.gateway();
+    let ends = (end(&gateway, &port), end(&lan, &to_gateway));
+    wiring.queued_veth(id, ends.0, ends.1, EID_MTU, topology.queues);
+    if topology.synthetic {
+        return;
+    }
     let hosts: Vec<Host> = Host::of(&[site]).into_iter().filter(|host| host.iid() == iid).collect();
     for host in &hosts {
         wiring.namespace(&host.name(), Role::Host);

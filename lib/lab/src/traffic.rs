@@ -4,9 +4,10 @@
 //! patterned payload ([`payload`]); [`pace`] sends on schedule whatever comes back; [`ledger`] tells lost from
 //! late, twice, out of order and changed. [`probe`] asks and is answered (ICMP echo, or UDP to a
 //! [`responder`] that says who it is), [`stream`] goes one way, [`fan`] is many flows at once, [`transfer`] is TCP,
-//! [`tagged`] is 802.1Q.
+//! [`tagged`] is 802.1Q. [`crowd`] is thousands of agents in one process, `sterna-pktgen agents`.
 
 pub mod census;
+pub mod crowd;
 pub mod fan;
 pub mod ledger;
 pub mod newcomers;

@@ -82,10 +82,18 @@ impl Places {
                 if leaving.is_empty() {
                     break;
                 }
-                for (frame, bytes) in leaving.iter_mut().zip(&spot.frames) {
-                    // A profile's MTU is less than a frame holds.
-                    frame.write(bytes);
+                let write = |(frame, bytes): (&mut Frame, &Vec<u8>)| frame.write(bytes);
+                let written = leaving.iter_mut().zip(&spot.frames).map(write);
+                let count = written.take_while(|written| *written).count();
+                if count == 0 {
+                    // Longer than a frame of this port holds: the profile's MTU is more than the interface's.
+                    place.port.release(leaving);
+                    spot.frames.pop_front();
+                    spot.overflow += 1;
+                    continue;
                 }
+                let mut rest = leaving.split_off(count);
+                place.port.release(&mut rest);
                 let sent = place.port.transmit(leaving);
                 spot.frames.drain(..sent);
                 place.port.release(leaving);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{LabError, Result};
 use crate::identity::LabId;
 use crate::requirements::BPF_DIR;
-use crate::site::{Family, GROUPS, Site, anycast_gateway, anycast_mac, eid_prefix, roaming_range};
+use crate::site::{Family, GROUPS, Site, agent_tag, anycast_gateway, anycast_mac, eid_prefix, roaming_range};
 use crate::underlay::rloc;
 
 pub use context::ContextPlan;
@@ -137,6 +137,18 @@ impl GatewayPlan {
         tagged.vlan = Some(tag);
         self.groups.push(tagged);
         self.mappings.extend(mappings(self.site.other(), TAGGED_GROUP));
+    }
+
+    /// Adds a group of synthetic agents that come and go, behind its tag.
+    pub fn add_agent_group(&mut self, iid: u32) {
+        self.groups.push(GroupPlan {
+            iid,
+            port: format!("eid{}", GROUPS[1]),
+            vlan: Some(agent_tag(iid)),
+            eids: Vec::new(),
+            dynamic_eids: vec![roaming_range(Family::V4)],
+            skills: Vec::new(),
+        });
     }
 
     /// Where the two planes meet, and the API is served.

@@ -35,7 +35,11 @@ impl Programs {
     }
 }
 
-fn find(name: &str) -> Result<PathBuf> {
+/// Looks for one of our programs beside the running one, one folder up, and in `PATH`.
+///
+/// # Errors
+/// [`LabError::Missing`] when it is nowhere.
+pub fn find(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().unwrap_or_default();
     let beside = own.ancestors().skip(1).take(2).map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
