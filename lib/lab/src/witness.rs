@@ -10,4 +10,5 @@ pub mod control;
 pub mod judge;
 pub mod sight;
 pub mod tally;
+mod tcpdump;
 pub mod timeline;

@@ -3,17 +3,17 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{ChildStderr, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pcap_file::pcap::{PcapReader, PcapWriter};
-use rustix::process::{Pid, Signal};
 
 use super::control::ControlCapture;
 use super::sight::{Sight, ingress, look};
 use super::tally::{Followed, Known, Sender, Sightings};
+use super::tcpdump::{START, Tcpdump};
 use crate::error::{LabError, Result};
 use crate::interrupt;
 use crate::namespace::Namespace;
@@ -21,12 +21,8 @@ use crate::thread;
 
 /// Bytes kept of a frame: whole pings with every header, so that tshark can check their sums.
 const SNAP: &str = "200";
-/// The kernel's room for frames that tcpdump has not read yet, KiB.
-const BUFFER: &str = "65536";
 /// LISP packets that tshark gets to judge out of every step; it reads some 20,000 packets a second.
 pub const SAMPLE_PER_STEP: u64 = 2000;
-/// How long tcpdump may take to begin.
-const START: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 struct State {
@@ -40,7 +36,7 @@ struct State {
 /// The running witness.
 #[derive(Debug)]
 pub struct Witness {
-    child: Child,
+    tcpdump: Tcpdump,
     state: Arc<Mutex<State>>,
     reader: Option<JoinHandle<()>>,
     speaker: Option<JoinHandle<Vec<String>>>,
@@ -66,17 +62,12 @@ impl Witness {
     /// When tcpdump cannot be started or does not begin.
     pub fn start(namespace: &Namespace, folder: &Path, known: &Known) -> Result<Self> {
         let sample = folder.join("witness.pcap");
-        let mut command = Command::new("tcpdump");
-        command
-            .args(["-i", "any", "-Q", "in", "-n", "-U", "--immediate-mode", "-y", "LINUX_SLL2"])
-            .args(["-s", SNAP, "-B", BUFFER, "-w", "-"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = namespace.spawn(command)?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let mut tcpdump = Tcpdump::start(namespace, SNAP, |command| {
+            command.args(["-w", "-"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        })?;
+        let (stdout, stderr) = (tcpdump.child.stdout.take(), tcpdump.child.stderr.take());
         let state = Arc::new(Mutex::new(State { quota: SAMPLE_PER_STEP, ..State::default() }));
-        let mut witness = Self { child, state, reader: None, speaker: None, sample, control: None };
+        let mut witness = Self { tcpdump, state, reader: None, speaker: None, sample, control: None };
         if let (Some(stdout), Some(stderr)) = (stdout, stderr) {
             witness.listen(stdout, stderr, known)?;
         }
@@ -187,11 +178,7 @@ impl Witness {
     }
 
     fn end(&mut self) -> Result<()> {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // Interrupted, tcpdump flushes what it has and tells its counts.
-            let _ = rustix::process::kill_process(pid, Signal::INT);
-        }
-        self.child.wait().map_err(LabError::io("waiting for tcpdump"))?;
+        self.tcpdump.end()?;
         match self.reader.take() {
             Some(reader) => thread::join(reader),
             None => Ok(()),
@@ -202,7 +189,7 @@ impl Witness {
 impl Drop for Witness {
     fn drop(&mut self) {
         // After `stop` there is nothing left to end and this only reaps.
-        if matches!(self.child.try_wait(), Ok(None)) {
+        if matches!(self.tcpdump.child.try_wait(), Ok(None)) {
             let _ = self.end();
         }
     }

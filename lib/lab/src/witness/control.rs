@@ -4,24 +4,17 @@ use std::fs::File;
 use std::io::BufReader;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use pcap_file::pcap::PcapReader;
-use rustix::process::{Pid, Signal};
-
 use super::sight::{COOKED, Control, control};
+use super::tcpdump::Tcpdump;
 use crate::error::{LabError, Result};
-use crate::interrupt;
 use crate::namespace::Namespace;
+use pcap_file::pcap::PcapReader;
 
-/// How long tcpdump may take to begin.
-const START: Duration = Duration::from_secs(10);
 /// More than any message of the lab is long. The kernel keeps a slot of this size for each frame: whole frames of any
 /// size, as tcpdump would have it, leave room for eight, and a burst is lost.
 const SNAP: &str = "9216";
-/// The kernel's room for frames that tcpdump has not read yet, KiB.
-const BUFFER: &str = "65536";
 const UDP_HEADER: usize = 8;
 const IPV6_HEADER: usize = 40;
 
@@ -48,7 +41,7 @@ impl Captured {
 /// The running capture.
 #[derive(Debug)]
 pub struct ControlCapture {
-    child: Child,
+    tcpdump: Tcpdump,
     path: PathBuf,
 }
 
@@ -59,23 +52,9 @@ impl ControlCapture {
         let path = folder.join("control.pcap");
         let outsider = crate::underlay::Node::Outsider;
         let (v4, v6) = (outsider.address(crate::site::Family::V4), outsider.address(crate::site::Family::V6));
-        let mut command = Command::new("tcpdump");
-        command
-            .args(["-i", "any", "-Q", "in", "-n", "-U", "--immediate-mode", "-y", "LINUX_SLL2"])
-            // The owner of the folder keeps the file: it is read while it grows.
-            .args(["-Z", "root", "-s", SNAP, "-B", BUFFER, "-w"])
-            .arg(&path)
-            .arg(format!("udp port 4342 and not host {v4} and not host {v6}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child = namespace.spawn(command)?;
-        let capture = Self { child, path };
-        interrupt::wait_for("the start of tcpdump for control messages", START, || {
-            // The header is written when the capture is open.
-            Ok(capture.path.metadata().is_ok_and(|file| file.len() >= 24).then_some(()))
-        })?;
-        Ok(capture)
+        let filter = format!("udp port 4342 and not host {v4} and not host {v6}");
+        let (tcpdump, path) = Tcpdump::to_file(namespace, SNAP, path, &filter, |_| ())?;
+        Ok(Self { tcpdump, path })
     }
 
     /// Every message kept so far.
@@ -97,7 +76,7 @@ impl ControlCapture {
 
     /// Ends the capture; the file and how many frames are in it.
     pub(super) fn stop(mut self) -> Result<(PathBuf, u64)> {
-        self.end()?;
+        self.tcpdump.end()?;
         let file = File::open(&self.path).map_err(LabError::io("reading the captured control messages"))?;
         let fault = |error| LabError::Witness(format!("control capture: {error}"));
         let mut reader = PcapReader::new(BufReader::new(file)).map_err(fault)?;
@@ -107,22 +86,6 @@ impl ControlCapture {
             frames += 1;
         }
         Ok((self.path.clone(), frames))
-    }
-
-    fn end(&mut self) -> Result<()> {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // Interrupted, tcpdump flushes what it has.
-            let _ = rustix::process::kill_process(pid, Signal::INT);
-        }
-        self.child.wait().map_err(LabError::io("waiting for tcpdump")).map(|_| ())
-    }
-}
-
-impl Drop for ControlCapture {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.end();
-        }
     }
 }
 

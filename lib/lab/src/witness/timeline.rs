@@ -3,23 +3,17 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use pcap_file::pcap::PcapReader;
-use rustix::process::{Pid, Signal};
-
 use super::sight::{Sight, look};
+use super::tcpdump::Tcpdump;
 use crate::error::{LabError, Result};
-use crate::interrupt;
 use crate::namespace::Namespace;
+use pcap_file::pcap::PcapReader;
 
-/// How long tcpdump may take to begin.
-const START: Duration = Duration::from_secs(10);
 /// Bytes kept of a frame: all of them, so that a message can be read; the frames of an experiment are small.
 const SNAP: &str = "1600";
-/// The kernel's room for frames that tcpdump has not read yet, KiB.
-const BUFFER: &str = "65536";
 /// Cooked, outer IPv4 and UDP headers: what stands before a control message.
 const BEFORE_CONTROL: usize = 20 + 20 + 8;
 
@@ -37,7 +31,7 @@ pub struct Moment {
 /// The running capture.
 #[derive(Debug)]
 pub struct Timeline {
-    child: Child,
+    tcpdump: Tcpdump,
     path: PathBuf,
 }
 
@@ -48,22 +42,11 @@ impl Timeline {
     /// When tcpdump cannot be started or does not begin.
     pub fn start(namespace: &Namespace, folder: &Path) -> Result<Self> {
         let path = folder.join("timeline.pcap");
-        let mut command = Command::new("tcpdump");
-        command
-            .args(["-i", "any", "-Q", "in", "-n", "-U", "--immediate-mode", "-y", "LINUX_SLL2"])
-            .args(["--time-stamp-precision=nano", "-Z", "root", "-s", SNAP, "-B", BUFFER, "-w"])
-            .arg(&path)
-            .arg("udp and (port 4341 or port 4342)")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let child = namespace.spawn(command)?;
-        let timeline = Self { child, path };
-        interrupt::wait_for("the start of tcpdump for a timeline", START, || {
-            // The header is written when the capture is open.
-            Ok(timeline.path.metadata().is_ok_and(|file| file.len() >= 24).then_some(()))
+        let filter = "udp and (port 4341 or port 4342)";
+        let (tcpdump, path) = Tcpdump::to_file(namespace, SNAP, path, filter, |command| {
+            command.arg("--time-stamp-precision=nano").stderr(Stdio::piped());
         })?;
-        Ok(timeline)
+        Ok(Self { tcpdump, path })
     }
 
     /// Ends the capture and gives every frame in the order in which the kernel took them.
@@ -71,9 +54,9 @@ impl Timeline {
     /// # Errors
     /// [`LabError::Witness`] when the kernel had to leave frames out, or the file cannot be read.
     pub fn stop(mut self) -> Result<Vec<Moment>> {
-        self.end()?;
+        self.tcpdump.end()?;
         let mut words = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
+        if let Some(mut stderr) = self.tcpdump.child.stderr.take() {
             stderr.read_to_string(&mut words).map_err(LabError::io("reading tcpdump's last words"))?;
         }
         if !words.lines().any(|line| line.starts_with("0 packets dropped by kernel")) {
@@ -90,22 +73,6 @@ impl Timeline {
         // Interfaces have queues of their own in the kernel: what entered later may be written first.
         moments.sort_by_key(|moment| moment.at);
         Ok(moments)
-    }
-
-    fn end(&mut self) -> Result<()> {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            // Interrupted, tcpdump flushes what it has.
-            let _ = rustix::process::kill_process(pid, Signal::INT);
-        }
-        self.child.wait().map_err(LabError::io("waiting for tcpdump")).map(|_| ())
-    }
-}
-
-impl Drop for Timeline {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.end();
-        }
     }
 }
 
