@@ -1,23 +1,41 @@
-//! A userspace relay of whole frames between interfaces of one namespace: it delays, loses by seed, holds and cuts,
-//! and keeps books of its own. (The kernels this lab runs on have no netem.)
+//! A userspace relay of whole frames between interfaces of one namespace: it delays, loses, reorders, doubles, damages,
+//! slows, holds and cuts them, and keeps books of its own. (The kernels this lab runs on have no netem.)
+//!
+//! [`impairment`] has the knobs, [`course`] decides by them, the time and a seed alone, [`books`] counts what became of
+//! every frame, and [`fate`] tells which frames did not go on as they came. A [`profile`] is a kind of link with the
+//! sources of its figures.
 //!
 //! A [`Relay`] has ports ([`port`]) and per port one [`direction`] that says what becomes of what comes in there.
 //! A [`link`](Relay::link) joins two ports like a wire; a [`cable`] is an agent's plug.
 
+pub mod books;
 pub mod cable;
+pub mod corruption;
+pub mod course;
+pub mod dice;
 pub mod direction;
+pub mod fate;
+pub mod flap;
+pub mod impairment;
+pub mod jitter;
+pub mod loss;
+pub mod pace;
 pub mod port;
+pub mod profile;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crate::error::Result;
 use crate::namespace::Namespace;
 use crate::thread;
 
-use direction::{Counts, Direction};
+use books::Counts;
+use direction::Direction;
 use port::{Port, Receiver};
+use profile::Profile;
 
 /// A relay that is running; ends when dropped.
 #[derive(Debug)]
@@ -39,6 +57,7 @@ impl Relay {
             namespace.run(|| names.iter().map(|name| port::open(name)).collect::<Result<Vec<_>>>())??;
         let (ports, receivers): (Vec<Port>, Vec<Receiver>) = opened.into_iter().unzip();
         let ports: Arc<[Port]> = ports.into();
+        let began = Instant::now();
         let mut relay = Self {
             names: names.to_vec(),
             directions: Vec::new(),
@@ -49,7 +68,7 @@ impl Relay {
         for (at, receiver) in (0_u64..).zip(receivers) {
             let receiver = Arc::new(receiver);
             relay.receivers.push(Arc::clone(&receiver));
-            let direction = Arc::new(Direction::new(seed.wrapping_add(at), Arc::clone(&ports)));
+            let direction = Arc::new(Direction::new(seed.wrapping_add(at), Arc::clone(&ports), began));
             relay.directions.push(Arc::clone(&direction));
             let (stop, also) = (Arc::clone(&relay.stop), Arc::clone(&direction));
             relay.threads.push(thread::start("relay rx", move || {
@@ -91,6 +110,20 @@ impl Relay {
         for (at, direction) in self.directions.iter().enumerate().take(2) {
             direction.plug(if cut { None } else { Some(1 - at) });
         }
+    }
+
+    /// Makes a link, whose first port is the access's, one of a kind; none makes it a wire again.
+    pub fn impair(&self, profile: Option<&Profile>) {
+        let wire = Profile::default();
+        let profile = profile.unwrap_or(&wire);
+        for (direction, knobs) in self.directions.iter().zip([&profile.up, &profile.down]) {
+            direction.impair(knobs);
+        }
+    }
+
+    /// Writes down from now on, for every direction, which frames do not go on as they came.
+    pub fn watch(&self) {
+        self.directions.iter().for_each(|direction| direction.watch());
     }
 
     /// The books of all directions added up.

@@ -79,6 +79,14 @@ fn end_of(site: Site, link: u8, family: Family, end: u8) -> IpAddr {
     }
 }
 
+/// Whether an address is one of the underlay's: no agent has one of these.
+pub fn contains(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_documentation(),
+        IpAddr::V6(v6) => v6.segments()[..2] == [0x2001, 0xdb8],
+    }
+}
+
 /// Prefix length of every link's network.
 pub fn length(family: Family) -> u8 {
     match family {
@@ -104,6 +112,7 @@ pub fn network(address: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::Host;
     use std::collections::BTreeSet;
 
     #[test]
@@ -111,6 +120,10 @@ mod tests {
         assert_eq!(rloc(Site::B, 1, Family::V4).to_string(), "198.51.100.5");
         assert_eq!(network(rloc(Site::B, 1, Family::V4)), "198.51.100.4/30");
         assert_eq!(network(rloc(Site::B, 1, Family::V6)), "2001:db8:2:1::/64");
+        for (inner, outer) in [(Family::V4, Family::V6), (Family::V6, Family::V4)] {
+            assert!(contains(rloc(Site::D, 1, inner)) && contains(Node::Outsider.address(inner)));
+            assert!(!contains(Host::new(Site::A, 1).eid(inner, outer)));
+        }
         let mut networks = BTreeSet::new();
         for family in Family::BOTH {
             for site in Site::FOUR {

@@ -9,7 +9,7 @@ use crate::site::Site;
 use crate::topology::cable_port;
 
 use super::Relay;
-use super::direction::Counts;
+use super::books::Counts;
 
 const AGENT: usize = 0;
 /// Where the cable can be plugged in, in the order of its ports.

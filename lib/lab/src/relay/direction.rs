@@ -1,12 +1,16 @@
 //! What becomes of the frames that come in at one port of a relay.
 
-use std::collections::VecDeque;
-use std::iter::Sum;
-use std::ops::AddAssign;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::cmp::{Ordering as Order, Reverse};
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::books::Counts;
+use super::corruption;
+use super::course::{Course, Decision};
+use super::fate::{Cause, Fates};
+use super::impairment::{Impairment, Loss};
 use super::port::Port;
 
 /// Frames that wait at most.
@@ -16,88 +20,59 @@ const NAP: Duration = Duration::from_millis(50);
 /// Where frames go that go nowhere.
 const NOWHERE: usize = usize::MAX;
 
-/// The books of a direction, frames. At rest `received` is the sum of all others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Came in.
-    pub received: u64,
-    /// Sent on.
-    pub sent: u64,
-    /// Lost by intent, as the seed decided.
-    pub lost: u64,
-    /// Lost because the direction was plugged into nothing.
-    pub cut: u64,
-    /// Lost because too many waited.
-    pub overflow: u64,
-    /// Refused by the kernel of the port they should leave by.
-    pub refused: u64,
-    /// Wait now.
-    pub waiting: u64,
+/// A frame that waits until it is due; those that came first leave first where several are.
+#[derive(Debug, PartialEq, Eq)]
+struct Waiting {
+    due: Duration,
+    number: u64,
+    frame: Vec<u8>,
 }
 
-impl Counts {
-    /// Frames that came in and are nowhere: must be 0.
-    pub fn error(&self) -> u64 {
-        let gone = self.sent + self.lost + self.cut + self.overflow + self.refused + self.waiting;
-        self.received.abs_diff(gone)
-    }
-
-    /// Frames that will never arrive.
-    pub fn not_relayed(&self) -> u64 {
-        self.lost + self.cut + self.overflow + self.refused
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Order {
+        (self.due, self.number).cmp(&(other.due, other.number))
     }
 }
 
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.received += other.received;
-        self.sent += other.sent;
-        self.lost += other.lost;
-        self.cut += other.cut;
-        self.overflow += other.overflow;
-        self.refused += other.refused;
-        self.waiting += other.waiting;
-    }
-}
-
-impl Sum for Counts {
-    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::default(), |mut sum, one| {
-            sum += one;
-            sum
-        })
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
     }
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    frames: VecDeque<(Instant, Vec<u8>)>,
+    knobs: Impairment,
+    course: Course,
+    frames: BinaryHeap<Reverse<Waiting>>,
     counts: Counts,
-    dice: Dice,
+    fates: Fates,
+    /// Number of the next frame that comes in.
+    next: u64,
+    /// The highest number that has left.
+    highest: u64,
 }
 
 /// One direction; its knobs may be turned at any time.
 #[derive(Debug)]
 pub struct Direction {
     ports: Arc<[Port]>,
+    began: Instant,
     target: AtomicUsize,
     held: AtomicBool,
-    delay_us: AtomicU64,
-    loss_permille: AtomicU64,
     queue: Mutex<Queue>,
     come: Condvar,
 }
 
 impl Direction {
-    /// A direction that is plugged into nothing.
-    pub(super) fn new(seed: u64, ports: Arc<[Port]>) -> Self {
+    /// A direction that is plugged into nothing; both of a link have one clock.
+    pub(super) fn new(seed: u64, ports: Arc<[Port]>, began: Instant) -> Self {
         Self {
             ports,
+            began,
             target: AtomicUsize::new(NOWHERE),
             held: AtomicBool::new(false),
-            delay_us: AtomicU64::new(0),
-            loss_permille: AtomicU64::new(0),
-            queue: Mutex::new(Queue { dice: Dice(seed), ..Queue::default() }),
+            queue: Mutex::new(Queue { course: Course::new(seed), ..Queue::default() }),
             come: Condvar::new(),
         }
     }
@@ -121,12 +96,29 @@ impl Direction {
 
     /// Delays every frame from now on, microseconds. The order never changes.
     pub fn delay_us(&self, delay: u64) {
-        self.delay_us.store(delay, Ordering::Relaxed);
+        self.lock().knobs.delay_us = delay;
     }
 
     /// Loses so many of 1000 frames from now on, which ones the seed decides.
-    pub fn loss_permille(&self, loss: u64) {
-        self.loss_permille.store(loss, Ordering::Relaxed);
+    pub fn loss_permille(&self, loss: u32) {
+        self.lock().knobs.loss = Loss { ppm: loss.saturating_mul(1000), burst: 1 };
+    }
+
+    /// Sets all knobs at once. What waits already goes when it was due, and those behind it not before.
+    pub fn impair(&self, knobs: &Impairment) {
+        let mut queue = self.lock();
+        queue.knobs = knobs.clone();
+        queue.course.begin(self.began.elapsed());
+    }
+
+    /// Forgets which frames did not go on whole, and writes them down from now on.
+    pub fn watch(&self) {
+        self.lock().fates.watch();
+    }
+
+    /// Frames since [`Direction::watch`] that did not go on whole and alone.
+    pub fn fates(&self) -> Fates {
+        self.lock().fates.clone()
     }
 
     /// The books so far.
@@ -147,31 +139,43 @@ impl Direction {
 
     /// A frame came in.
     pub(super) fn take(&self, frame: &[u8]) {
-        let mut queue = self.lock();
+        let now = self.began.elapsed();
+        let mut guard = self.lock();
+        let queue = &mut *guard;
         queue.counts.received += 1;
-        let loss = self.loss_permille.load(Ordering::Relaxed);
-        if loss > 0 && queue.dice.roll(1000) < loss {
-            queue.counts.lost += 1;
-            return;
+        let number = queue.next;
+        queue.next += 1;
+        let (due, strike, twice) = match queue.course.decide(&queue.knobs, now, frame.len()) {
+            Decision::Gone(cause) => return queue.book(cause, frame),
+            Decision::Goes { due, strike, twice } => (due, strike, twice),
+        };
+        if twice {
+            queue.book(Cause::Doubled, frame);
         }
-        let delay = self.delay_us.load(Ordering::Relaxed);
-        if delay == 0 && queue.frames.is_empty() && !self.held.load(Ordering::SeqCst) {
-            // With the lock held, so that no later frame overtakes it.
-            return self.emit(&mut queue.counts, frame);
+        let struck = strike.and_then(|chance| queue.strike(frame, chance));
+        for _ in 0..=u8::from(twice) {
+            let frame = struck.as_deref().unwrap_or(frame);
+            if due <= now && queue.frames.is_empty() && !self.held.load(Ordering::SeqCst) {
+                // With the lock held, so that no later frame overtakes it.
+                self.emit(queue, number, frame);
+            } else if queue.frames.len() >= MOST {
+                queue.book(Cause::Overflow, frame);
+            } else {
+                queue.frames.push(Reverse(Waiting { due, number, frame: frame.to_vec() }));
+            }
         }
-        if queue.frames.len() >= MOST {
-            queue.counts.overflow += 1;
-            return;
-        }
-        queue.frames.push_back((Instant::now() + Duration::from_micros(delay), frame.to_vec()));
         self.come.notify_one();
     }
 
-    fn emit(&self, counts: &mut Counts, frame: &[u8]) {
+    fn emit(&self, queue: &mut Queue, number: u64, frame: &[u8]) {
         match self.ports.get(self.target.load(Ordering::SeqCst)) {
-            None => counts.cut += 1,
-            Some(port) if port.send(frame) => counts.sent += 1,
-            Some(_) => counts.refused += 1,
+            None => queue.book(Cause::Cut, frame),
+            Some(port) if port.send(frame) => {
+                queue.counts.sent += 1;
+                queue.counts.reordered += u64::from(number < queue.highest);
+                queue.highest = queue.highest.max(number);
+            }
+            Some(_) => queue.book(Cause::Refused, frame),
         }
     }
 
@@ -179,16 +183,16 @@ impl Direction {
     pub(super) fn serve(&self, stop: &AtomicBool) {
         let mut queue = self.lock();
         while !stop.load(Ordering::Relaxed) {
-            let now = Instant::now();
+            let now = self.began.elapsed();
             let held = self.held.load(Ordering::SeqCst);
-            let nap = match queue.frames.front() {
-                Some((due, _)) if !held && *due <= now => {
-                    if let Some((_, frame)) = queue.frames.pop_front() {
-                        self.emit(&mut queue.counts, &frame);
+            let nap = match queue.frames.peek() {
+                Some(Reverse(first)) if !held && first.due <= now => {
+                    if let Some(Reverse(first)) = queue.frames.pop() {
+                        self.emit(&mut queue, first.number, &first.frame);
                     }
                     continue;
                 }
-                Some((due, _)) if !held => *due - now,
+                Some(Reverse(first)) if !held => first.due - now,
                 _ => NAP,
             };
             queue = match self.come.wait_timeout(queue, nap) {
@@ -199,32 +203,30 @@ impl Direction {
     }
 }
 
-/// Numbers that only the seed decides (splitmix64).
-#[derive(Debug, Default)]
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// The next 64 bits.
-    pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+impl Queue {
+    fn book(&mut self, cause: Cause, frame: &[u8]) {
+        self.counts.book(cause);
+        self.fates.note(cause, frame);
     }
 
-    /// A number below `sides`, which is not 0.
-    pub fn roll(&mut self, sides: u64) -> u64 {
-        self.number() % sides.max(1)
+    /// The frame with a bit turned over; none when it has none that may be.
+    fn strike(&mut self, frame: &[u8], chance: u64) -> Option<Vec<u8>> {
+        let mut struck = frame.to_vec();
+        corruption::strike(&mut struck, chance).then(|| {
+            // Written down as what it was before.
+            self.book(Cause::Corrupted, frame);
+            struck
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::impairment::Rate;
     use super::*;
 
     fn direction() -> Direction {
-        Direction::new(7, Arc::from(Vec::new()))
+        Direction::new(7, Arc::from(Vec::new()), Instant::now())
     }
 
     #[test]
@@ -238,7 +240,7 @@ mod tests {
     #[test]
     fn the_seed_decides_how_many_and_which_are_lost() {
         let lost = |seed| {
-            let direction = Direction::new(seed, Arc::from(Vec::new()));
+            let direction = Direction::new(seed, Arc::from(Vec::new()), Instant::now());
             direction.loss_permille(100);
             (0..10_000).for_each(|_| direction.take(&[1]));
             assert_eq!(direction.counts().error(), 0);
@@ -256,5 +258,38 @@ mod tests {
         let counts = direction.counts();
         assert_eq!((counts.waiting, counts.overflow, counts.cut), (MOST as u64, 3, 0));
         assert_eq!(counts.error(), 0);
+    }
+
+    #[test]
+    fn whatever_the_knobs_every_frame_is_in_the_books_and_every_fate_is_kept() {
+        for seed in 0..40 {
+            let direction = Direction::new(seed, Arc::from(Vec::new()), Instant::now());
+            direction.hold(seed % 2 == 0);
+            direction.watch();
+            direction.impair(&Impairment {
+                delay_us: seed % 3 * 1000,
+                jitter_us: seed % 5 * 300,
+                loss: Loss { ppm: 30_000, burst: 1 + seed as u32 % 4 },
+                reorder_ppm: 20_000,
+                reorder_us: 500,
+                duplicate_ppm: 50_000,
+                corrupt_ppm: 50_000,
+                rate: (seed % 4 == 0)
+                    .then_some(Rate { bits_s: 1_000_000_000, queue: Duration::from_micros(200) }),
+                flap: None,
+            });
+            let mut frame = vec![0; 64];
+            frame[12..17].copy_from_slice(&[0x08, 0, 0x45, 0, 0]);
+            frame[17] = 50;
+            (0..3000).for_each(|_| direction.take(&frame));
+            let counts = direction.counts();
+            assert_eq!((counts.received, counts.error()), (3000, 0), "{counts:?}");
+            assert!(counts.doubled > 50 && counts.corrupted > 50 && counts.lost > 20, "{counts:?}");
+            let fates = direction.fates();
+            let of = |cause| fates.kept().iter().filter(|fate| fate.cause == cause).count() as u64;
+            assert_eq!(of(Cause::Lost), counts.lost);
+            assert_eq!((of(Cause::Doubled), of(Cause::Corrupted)), (counts.doubled, counts.corrupted));
+            assert_eq!((of(Cause::Choked), of(Cause::Cut)), (counts.choked, counts.cut));
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::gateway::books::{Books, Scope};
 use crate::gateway::plan::GatewayPlan;
 use crate::gateway::process::Gateway;
 use crate::relay::Relay;
-use crate::relay::direction::Counts;
+use crate::relay::books::Counts;
 use crate::report::Table;
 use crate::site::{Family, GROUPS, Host, Site};
 use crate::traffic::ledger::Tally;
@@ -98,18 +98,47 @@ pub(super) fn settle(run: &mut Run<'_>) -> Result<Outcome> {
 fn show_relays(run: &mut Run<'_>) {
     let relays = run.lab.relays().map(|relay| (relay.ports()[0].clone(), relay.counts()));
     let cable = run.lab.cable().map(|cable| ("cable".to_owned(), cable.counts()));
-    let header = ["relay", "received", "sent", "lost", "cut", "overflow", "refused", "waiting", "error"];
+    let header = [
+        "relay",
+        "received",
+        "doubled",
+        "sent",
+        "lost",
+        "cut",
+        "flapped",
+        "choked",
+        "overflow",
+        "refused",
+        "waiting",
+        "error",
+        "reordered",
+        "corrupted",
+    ];
     let mut table = Table::new("userspace relays, frames", &header);
     let mut sum = Counts::default();
     for (name, counts) in relays.chain(cable) {
         let c = counts;
-        let numbers = [c.received, c.sent, c.lost, c.cut, c.overflow, c.refused, c.waiting, c.error()];
+        let numbers = [
+            c.received,
+            c.doubled,
+            c.sent,
+            c.lost,
+            c.cut,
+            c.flapped,
+            c.choked,
+            c.overflow,
+            c.refused,
+            c.waiting,
+            c.error(),
+            c.reordered,
+            c.corrupted,
+        ];
         table.row(std::iter::once(name).chain(numbers.map(|number| number.to_string())).collect());
         sum += counts;
     }
     if !table.rows.is_empty() {
         run.figure("relay_frames", sum.received);
-        run.figure("relay_lost_by_intent", sum.lost + sum.cut);
+        run.figure("relay_lost_by_intent", sum.lost + sum.cut + sum.flapped + sum.choked);
         run.figure("relay_error", sum.error() + sum.overflow);
         run.table(&table);
     }
@@ -131,16 +160,19 @@ fn verdict_of(run: &mut Run<'_>, sent: u64, whole: bool) -> Outcome {
     let figures = &run.figures;
     let relayed: Counts = run.lab.relays().map(Relay::counts).sum();
     // After a restart the gateways' counters begin anew, and only the witness knows the sum. What a relay lost
-    // between a gateway and the core was not seen there.
-    let unseen = sent.checked_sub(figures.lisp_packets);
-    let agree = !whole || unseen.is_some_and(|unseen| unseen <= relayed.not_relayed());
+    // between a gateway and the core was not seen there, and what it doubled was seen twice.
+    let seen = figures.lisp_packets;
+    let agree = !whole || seen <= sent + relayed.doubled && sent <= seen + relayed.not_relayed();
+    // Kernels complain of damaged packets alone.
+    let complaints = run.complaints <= relayed.corrupted;
     let seen = if run.lab.gateways().is_empty() { figures.control_packets } else { figures.lisp_packets };
     let ok = figures.balance_error == 0
         && figures.frames_leaked == 0
         && seen > 0
         && relayed.error() + relayed.overflow == 0
         && figures.clear_packets + figures.wrong_iid_packets + figures.malformed == 0
-        && agree;
+        && agree
+        && complaints;
     let detail = format!(
         "balance error {}, frames leaked {}; witness: {} LISP packets ({}), {} control messages, {} in the clear, {} \
          with a wrong instance-ID, {} of the {} that tshark judged malformed",
@@ -245,6 +277,7 @@ fn show_witness(run: &mut Run<'_>, testimony: &Testimony, verdict: &Verdict) -> 
     run.figures.lisp_packets = seen.lisp;
     run.figures.control_packets = seen.control;
     run.figures.clear_packets = seen.clear;
+    run.complaints = seen.complaints;
     run.figures.wrong_iid_packets = seen.wrong_iid;
     run.figures.malformed = verdict.malformed;
     run.figures.judged_by_tshark = verdict.judged;
@@ -262,6 +295,7 @@ fn show_witness(run: &mut Run<'_>, testimony: &Testimony, verdict: &Verdict) -> 
     }
     table.row(vec!["LISP from an outsider".to_owned(), seen.outside.to_string()]);
     table.row(vec!["neighbour talk of kernels".to_owned(), seen.neighbour.to_string()]);
+    table.row(vec!["kernels' complaints of damage".to_owned(), seen.complaints.to_string()]);
     table.row(vec!["in the clear".to_owned(), seen.clear.to_string()]);
     for (name, counters) in interface_counters(&run.lab.namespace(CORE))? {
         if counters.rx_packets > 0 {

@@ -35,6 +35,8 @@ pub struct Run<'w> {
     pub figures: Figures,
     /// Is this the negative control?
     pub negative: bool,
+    /// Errors of kernels about damaged packets that the witness saw.
+    pub(super) complaints: u64,
     /// Shall it be short, for tests?
     pub short: bool,
     steps: Vec<Step>,
@@ -44,7 +46,7 @@ pub struct Run<'w> {
 impl<'w> Run<'w> {
     pub(super) fn new(lab: Lab, options: Options, watch: &'w mut dyn Watch) -> Self {
         let Options { negative, short, .. } = options;
-        Self { lab, figures: Figures::default(), negative, short, steps: Vec::new(), watch }
+        Self { lab, figures: Figures::default(), negative, complaints: 0, short, steps: Vec::new(), watch }
     }
 
     /// Runs one step; an error in it is a step that did not hold.

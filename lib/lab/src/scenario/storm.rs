@@ -11,7 +11,7 @@ use crate::error::{LabError, Result};
 use crate::gateway::plan::GatewayPlan;
 use crate::gateway::plan::server::ServerPlan;
 use crate::interrupt;
-use crate::relay::direction::Dice;
+use crate::relay::dice::Dice;
 use crate::site::{Family, GROUPS, Host, Site};
 use crate::traffic::pace::Pace;
 use crate::traffic::stream::{Stream, StreamPlan};

@@ -13,7 +13,7 @@ use super::etr::{CONTROL, Entry};
 use crate::error::{LabError, Result};
 use crate::interrupt;
 use crate::namespace::Namespace;
-use crate::relay::direction::Dice;
+use crate::relay::dice::Dice;
 use crate::traffic::pace::Pace;
 
 /// How long the last answers may take.

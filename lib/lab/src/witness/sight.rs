@@ -3,9 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::traffic::payload::Payload;
+use crate::underlay;
 
 /// Bytes of the cooked header that tcpdump writes before each frame (LINKTYPE_LINUX_SLL2).
 pub(super) const COOKED: usize = 20;
+/// Bytes of an Ethernet header.
+const ETHERNET: usize = 14;
 /// LISP's UDP port for data.
 const LISP_DATA: u16 = 4341;
 /// LISP's UDP port for control messages.
@@ -31,6 +34,9 @@ pub enum Sight {
     },
     /// ARP, neighbour discovery or multicast listener reports between kernels on a link.
     Neighbour,
+    /// An ICMP error between nodes of the underlay about a packet that one sent to the other, other than to the control
+    /// port: a kernel complains of what a link damaged, so there are none where no link does that.
+    Complaint,
     /// Anything else: it does not belong in the underlay.
     Clear,
 }
@@ -92,6 +98,18 @@ pub fn look(frame: &[u8]) -> Sight {
     }
 }
 
+/// Says what an Ethernet frame is.
+pub fn look_at_frame(frame: &[u8]) -> Sight {
+    let Some((ethernet, packet)) = frame.split_at_checked(ETHERNET) else {
+        return Sight::Clear;
+    };
+    match u16::from_be_bytes([ethernet[12], ethernet[13]]) {
+        0x0806 => Sight::Neighbour,
+        0x0800 | 0x86dd => look_at_ip(packet).unwrap_or(Sight::Clear),
+        _ => Sight::Clear,
+    }
+}
+
 /// An IP packet without its header.
 struct Upper<'a> {
     from: IpAddr,
@@ -147,6 +165,7 @@ fn look_at_ip(packet: &[u8]) -> Option<Sight> {
             Some(Sight::Control { from, to, kind: control(bytes.get(UDP_HEADER..)?) })
         }
         1 | 58 if is_refusal(protocol, bytes) => Some(Sight::Control { from, to, kind: Control::Refused }),
+        1 | 58 if is_complaint(from, to, protocol, bytes) => Some(Sight::Complaint),
         // ICMPv6: listener reports, router and neighbour discovery. Never echo or errors.
         58 if matches!(bytes.first()?, 130..=137 | 143) => Some(Sight::Neighbour),
         // IGMP, which kernels send for groups they join.
@@ -163,6 +182,18 @@ fn is_refusal(protocol: u8, icmp: &[u8]) -> bool {
     };
     let quoted = icmp.get(8..).and_then(ip);
     unreachable && quoted.is_some_and(|q| q.protocol == 17 && be16(q.bytes, 2) == Some(LISP_CONTROL))
+}
+
+/// Is it an error about a packet of the underlay from its receiver to its sender? Not one between agents, which would
+/// be in the clear.
+fn is_complaint(from: IpAddr, to: IpAddr, protocol: u8, icmp: &[u8]) -> bool {
+    let error = match protocol {
+        1 => matches!(icmp.first(), Some(3 | 12)),
+        _ => matches!(icmp.first(), Some(1 | 4)),
+    };
+    let quoted = icmp.get(8..).and_then(ip);
+    let ends = quoted.is_some_and(|quoted| (quoted.from, quoted.to) == (to, from));
+    error && ends && underlay::contains(from) && underlay::contains(to)
 }
 
 /// The kind of a control message, by its first bytes.
@@ -240,6 +271,10 @@ mod tests {
         assert_eq!(data.from, IpAddr::from(Ipv6Addr::from([0x20; 16])));
         assert_eq!(data.to, IpAddr::from(Ipv6Addr::from([0x21; 16])));
         assert_eq!(data.payload.unwrap().group, 100);
+        let mut frame = vec![0; ETHERNET];
+        frame[12..].copy_from_slice(&[0x86, 0xdd]);
+        frame.extend_from_slice(&lisp(100, 100, 4341)[COOKED..]);
+        assert_eq!(look_at_frame(&frame), Sight::Lisp(data));
         let mut without = lisp(100, 100, 4341);
         without[COOKED + 48] = 0;
         assert!(matches!(look(&without), Sight::Lisp(Data { iid: None, .. })));
@@ -284,6 +319,23 @@ mod tests {
             error[1] = 1;
             assert!(!is_refusal(1, &error));
         }
+    }
+
+    #[test]
+    fn a_kernel_may_complain_to_a_kernel_but_no_agent_to_an_agent() {
+        let look_at = |from: [u8; 4], to: [u8; 4], kind: u8| {
+            let mut icmp = vec![kind, 3, 0, 0, 0, 0, 0, 0];
+            PacketBuilder::ipv4(to, from, 64).udp(61000, 4349).write(&mut icmp, &[0; 8]).unwrap();
+            let mut packet = Vec::new();
+            let ip = etherparse::IpNumber::ICMP;
+            PacketBuilder::ipv4(from, to, 64).write(&mut packet, ip, &icmp).unwrap();
+            look(&cooked(0x0800, &packet))
+        };
+        let (gateway, other, agent) = ([192, 0, 2, 1], [198, 51, 100, 1], [10, 1, 14, 1]);
+        assert_eq!(look_at(gateway, other, 3), Sight::Complaint);
+        assert_eq!(look_at(gateway, other, 8), Sight::Clear);
+        assert_eq!(look_at(agent, [10, 1, 24, 1], 3), Sight::Clear);
+        assert_eq!(look_at(gateway, agent, 3), Sight::Clear);
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct Sightings {
     pub neighbour: u64,
     /// LISP packets, data or control, from an outsider.
     pub outside: u64,
+    /// Kernels' errors about damaged packets of the underlay.
+    pub complaints: u64,
     /// Frames that are none of these.
     pub clear: u64,
     /// LISP packets from gateways without an instance-ID, with one that no group has, or with another group's.
@@ -77,6 +79,7 @@ impl Sightings {
         self.frames += 1;
         match (sight, sender) {
             (Sight::Neighbour, _) => self.neighbour += 1,
+            (Sight::Complaint, _) => self.complaints += 1,
             (Sight::Lisp(_) | Sight::Control { .. }, Sender::Outsider) => self.outside += 1,
             (Sight::Clear, _) => self.clear += 1,
             (Sight::Control { kind, .. }, sender) => {

@@ -1,6 +1,6 @@
 //! The cases by which the Map-Server's order is judged: those with a name, and as many again by dice.
 
-use crate::relay::direction::Dice;
+use crate::relay::dice::Dice;
 
 use super::formula::{Place, Said, Wanted, Wish};
 
