@@ -41,6 +41,8 @@ struct Sent {
     at: Instant,
     judged: bool,
     answered: bool,
+    /// Overdue sooner than a round trip lets it be answered: whether it is lost is not known yet.
+    open: bool,
     /// Somebody waits for the answer: to know whether the far control plane answers at all.
     asked: bool,
     /// A probe to a locator beside this one went out no later than this one, and was answered no sooner.
@@ -116,11 +118,16 @@ impl Remote {
             at: now,
             judged: false,
             answered: false,
+            open: false,
             asked,
             witnessed: false,
         });
         let forgotten = self.probes.len() > MAX_OUTSTANDING;
-        forgotten.then(|| self.probes.pop_front()).flatten().map(|sent| sent.nonce)
+        let forgotten = forgotten.then(|| self.probes.pop_front()).flatten()?;
+        if forgotten.open {
+            self.lost();
+        }
+        Some(forgotten.nonce)
     }
 
     /// The nonces whose answers are recognised.
@@ -144,7 +151,8 @@ impl Remote {
         sent.answered = true;
         let at = sent.at;
         let rtt = now.saturating_duration_since(at);
-        if !std::mem::replace(&mut sent.judged, true) {
+        let in_time = !std::mem::replace(&mut sent.judged, true);
+        if std::mem::replace(&mut sent.open, false) || in_time {
             self.loss *= 7.0 / 8.0;
         }
         self.rtt = Some(self.rtt.map_or(rtt, |old| (old * 7 + rtt) / 8));
@@ -187,8 +195,12 @@ impl Remote {
             return false;
         };
         sent.judged = true;
-        let at = sent.at;
-        self.loss = self.loss * 7.0 / 8.0 + 1000.0 / 8.0;
+        // Over a satellite every answer comes after the next fast probe, and none of them is lost.
+        sent.open = self.rtt.is_none_or(|rtt| rtt * 2 > wait);
+        let (at, open) = (sent.at, sent.open);
+        if !open {
+            self.lost();
+        }
         // Data is told of every 100 ms: that none was yet since the probe does not mean that none came.
         let quiet = timers.fast_probe / 2;
         if self.heard.is_none_or(|heard| heard <= at && heard + quiet <= now) {
@@ -246,6 +258,10 @@ impl Remote {
             return RETRY;
         }
         self.rtt.map_or(timers.fast_probe, |rtt| timers.fast_probe.min(WAIT_MIN.max(rtt * 4)))
+    }
+
+    fn lost(&mut self) {
+        self.loss = self.loss * 7.0 / 8.0 + 1000.0 / 8.0;
     }
 
     fn alive(&mut self) {

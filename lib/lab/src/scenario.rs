@@ -32,6 +32,7 @@ mod ping_matrix;
 mod reaction;
 mod resolve;
 mod restart;
+mod rough;
 mod run;
 mod scale;
 mod skills;
@@ -94,7 +95,7 @@ const QUEUED: Topology = Topology { queues: 2, ..Topology::PLAIN };
 const SERVER_ALONE: Topology = Topology { sites: &[], ..ATTACKED };
 
 /// Every scenario, in the order of `sterna lab list`.
-pub const ALL: [Entry; 23] = [
+pub const ALL: [Entry; 24] = [
     Entry {
         name: "demo",
         about: "everything that `sterna demo` shows, in one lab whose sites find each other through a Map-Server",
@@ -346,6 +347,23 @@ pub const ALL: [Entry; 23] = [
         adjust: thousand::adjust,
         server: thousand::server,
         steps: &[("agents talk, then 50 move every second", thousand::run)],
+    },
+    Entry {
+        name: "rough",
+        about: "moves, questions and context over access links like a WAN, a satellite, Wi-Fi and 5G: nothing is missing that \
+                the link did not keep, no answer is wrong, and control messages stay within what losses and delay excuse",
+        without: "room to hold packets at site A",
+        topology: rough::TOPOLOGY,
+        adjust: rough::adjust,
+        server: rough::server,
+        steps: &[
+            ("everyone is there", rough::arrive),
+            ("over a WAN", rough::wan),
+            ("over a geostationary satellite", rough::satellite),
+            ("over Wi-Fi", rough::wifi),
+            ("over 5G", rough::five_g),
+            ("over a satellite in low orbit", rough::leo),
+        ],
     },
 ];
 

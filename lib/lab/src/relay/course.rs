@@ -32,7 +32,7 @@ pub struct Course {
     dice: Dice,
     losing: Losing,
     bottleneck: Bottleneck,
-    /// When the knobs were last set: a flapping link begins up.
+    /// Since when it flaps.
     since: Duration,
     /// When the last frame in order is due.
     last: Duration,
@@ -44,9 +44,9 @@ impl Course {
         Self { dice: Dice(seed), ..Self::default() }
     }
 
-    /// The knobs are set anew.
+    /// The link begins to flap, up.
     pub fn begin(&mut self, now: Duration) {
-        (self.since, self.losing, self.bottleneck) = (now, Losing::default(), Bottleneck::default());
+        self.since = now;
     }
 
     /// Decides about a frame of so many bytes that comes now.

@@ -104,11 +104,13 @@ impl Direction {
         self.lock().knobs.loss = Loss { ppm: loss.saturating_mul(1000), burst: 1 };
     }
 
-    /// Sets all knobs at once. What waits already goes when it was due, and those behind it not before.
+    /// Sets all knobs at once; a flapping link begins up, and goes on as it was if it flapped so before. What waits already goes when it was due, and those behind it not before.
     pub fn impair(&self, knobs: &Impairment) {
         let mut queue = self.lock();
+        if queue.knobs.flap != knobs.flap {
+            queue.course.begin(self.began.elapsed());
+        }
         queue.knobs = knobs.clone();
-        queue.course.begin(self.began.elapsed());
     }
 
     /// Forgets which frames did not go on whole, and writes them down from now on.

@@ -49,7 +49,7 @@ pub struct Rate {
     pub queue: Duration,
 }
 
-/// A link that is down for a while in every period, at its end.
+/// A link that is down for a while in every period, in its middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flap {
     /// The period.

@@ -9,7 +9,7 @@ pub fn wait_us(most: u64, dice: &mut Dice) -> u64 {
         return 0;
     }
     let chance = dice.roll(1 << 16);
-    u64::try_from(u128::from(most) * u128::from(chance * chance) >> 32).unwrap_or(most)
+    u64::try_from((u128::from(most) * u128::from(chance * chance)) >> 32).unwrap_or(most)
 }
 
 #[cfg(test)]

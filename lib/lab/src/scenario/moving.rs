@@ -53,7 +53,7 @@ const SLACK: Duration = Duration::from_millis(20);
 
 /// How an agent moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     /// The old gateway is told before, the new one after; while it has no link the agent waits.
     Announced,
     /// The new link is there, and the new gateway told, before the old one goes.
@@ -266,7 +266,7 @@ fn make_moves(run: &Run<'_>, mode: Mode, moves: u32, traffic: &Traffic) -> Resul
 }
 
 /// One move.
-fn change(run: &Run<'_>, mode: Mode, from: Site, to: Site) -> Result<()> {
+pub(super) fn change(run: &Run<'_>, mode: Mode, from: Site, to: Site) -> Result<()> {
     let cable = cable(run)?;
     match mode {
         Mode::Announced => {
@@ -436,13 +436,13 @@ fn times(plugged: &[Plugged], control: &[Captured]) -> (Duration, Duration) {
     (detect, notify)
 }
 
-fn is_reset(error: &LabError) -> bool {
+pub(super) fn is_reset(error: &LabError) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     matches!(error, LabError::Io { source, .. }
         if matches!(source.kind(), ConnectionReset | ConnectionAborted | BrokenPipe))
 }
 
-fn now() -> Duration {
+pub(super) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

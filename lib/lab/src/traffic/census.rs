@@ -104,6 +104,13 @@ impl Census {
         Ok(Self { plan, sockets: sockets.map_err(what())?, rounds: 0 })
     }
 
+    /// The source ports of its flows.
+    pub fn ports(&self) -> Vec<u16> {
+        let port = |socket: &Socket| socket.local_addr().ok()?.as_socket().map(|address| address.port());
+        // A socket without an address has sent nothing either.
+        self.sockets.iter().map(|socket| port(socket).unwrap_or(0)).collect()
+    }
+
     /// One question on every flow.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use crate::interrupt;
 use crate::namespace::Namespace;
 use crate::thread;
 
-/// How long the sink waits for the last packets.
+/// How long the sink waits for the last packets when nothing is said.
 const GRACE: Duration = Duration::from_millis(1500);
 /// How long the sink waits before it looks whether it should end.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
@@ -40,6 +40,8 @@ pub struct FanPlan {
     pub rounds: Option<u64>,
     /// Payload bytes.
     pub size: usize,
+    /// How long the sink waits for the last packets.
+    pub grace: Duration,
 }
 
 impl FanPlan {
@@ -52,6 +54,7 @@ impl FanPlan {
             rate: 1000,
             rounds: None,
             size: 64,
+            grace: GRACE,
         }
     }
 
@@ -65,6 +68,7 @@ impl FanPlan {
             rate: 1000,
             rounds: None,
             size: 64,
+            grace: GRACE,
         }
     }
 
@@ -81,6 +85,8 @@ pub struct Fanned {
     pub tally: Tally,
     /// How long after it was due the first packet of each flow came, microseconds, sorted; of those that came.
     pub first_us: Vec<u32>,
+    /// Flow and number of every packet that did not come.
+    pub missing: Vec<(u32, u64)>,
 }
 
 impl Fanned {
@@ -161,7 +167,10 @@ impl Fan {
             fanned.first_us.extend(ledger.delay_us(0));
             // Flows take turns: the first ones have sent one more.
             let flows = self.flows as u64;
-            fanned.tally += ledger.close(sent / flows + u64::from(flow < sent % flows));
+            let offered = sent / flows + u64::from(flow < sent % flows);
+            let number = u32::try_from(flow).unwrap_or(u32::MAX);
+            fanned.missing.extend(ledger.missing(offered).into_iter().map(|sequence| (number, sequence)));
+            fanned.tally += ledger.close(offered);
         }
         fanned.first_us.sort_unstable();
         Ok(fanned)
@@ -210,7 +219,7 @@ fn drain(sinks: &[Socket], plan: &FanPlan, pace: Pace, sent: &AtomicU64, stop: &
         }
         if let Some(since) = stopped {
             let all = delivered >= sent.load(Ordering::Relaxed);
-            if since.elapsed() > GRACE || all && since.elapsed() > Duration::from_millis(40) {
+            if since.elapsed() > plan.grace || all && since.elapsed() > Duration::from_millis(40) {
                 return ledgers;
             }
         }
