@@ -7,6 +7,7 @@ mod budget;
 mod case;
 mod changes;
 mod clocks;
+mod diff;
 mod floor;
 mod frames;
 mod instructions;
@@ -18,8 +19,11 @@ mod pipeline;
 mod quick;
 mod reaction;
 mod remote;
+mod report;
 mod row;
+mod samples;
 mod site;
+mod steal;
 mod updater;
 mod writer;
 
@@ -44,6 +48,10 @@ enum Command {
     Lab(lab::Options),
     /// The quick set of all of it, under five minutes.
     Bench(quick::Options),
+    /// All of it as one page with pictures, raw files and HDR logs beside it (root for most of it).
+    Report(report::Options),
+    /// Compares what two reports or runs measured: faster, slower, or noise.
+    Diff(diff::Options),
     /// Instructions per packet of the forwarding code under callgrind, against the committed numbers.
     Instructions(instructions::Options),
     /// Bursts of one row, for an instruction counter around this process.
@@ -60,6 +68,8 @@ fn main() -> ExitCode {
         Command::Reaction(options) => reaction::run(&options),
         Command::Lab(options) => lab::run(&options),
         Command::Bench(options) => quick::run(&options),
+        Command::Report(options) => report::run(&options),
+        Command::Diff(options) => return diff::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::Counted(options) => instructions::counted(&options),
         Command::Updater(options) => updater::run(&options),

@@ -4,15 +4,17 @@ use crate::bench::{Bench, Under};
 use crate::budget::Budget;
 use crate::case::{self, Case};
 use crate::changes::Changes;
-use crate::clocks::{Runs, Spread};
+use crate::clocks::{Clocks, Runs, Spread};
 use crate::floor::Floor;
 use crate::machine::Machine;
 use crate::packets::CYCLE;
 use crate::row::{Report, Row, UnderChange};
+use crate::samples::Samples;
 use crate::site::{self, Plan, Site};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 use sterna_config::Config;
+use sterna_lab::interrupt;
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -64,16 +66,36 @@ pub fn run(options: &Options) -> Result<()> {
     let report = measure_all(options, &cases)?;
     let mut out = std::io::stdout().lock();
     if options.json {
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        writeln!(out, "{}", serde_json::to_string(&Told { samples: report.samples(), report })?)?;
     } else {
         write!(out, "{report}")?;
     }
     Ok(())
 }
 
+/// As JSON has it.
+#[derive(serde::Serialize)]
+struct Told {
+    #[serde(flatten)]
+    report: Report,
+    /// For `sterna-perf diff`.
+    samples: Vec<Samples>,
+}
+
+/// Measures rows by name, each so often, with the bare loop in turn.
+pub fn rows(names: &[String], runs: u16, bursts: u32, core: usize) -> Result<Report> {
+    let options = Options { runs, bursts, ..plain(core) };
+    let cases = names.iter().map(|name| Case::parse(name)).collect::<Result<Vec<Case>>>()?;
+    measure_all(&options, &cases)
+}
+
 /// Measures the quick rows on a core, with the bare loop beside them.
 pub fn quick(core: usize) -> Result<Report> {
-    let options = Options {
+    measure_all(&plain(core), &case::quick()?)
+}
+
+fn plain(core: usize) -> Options {
+    Options {
         row: Vec::new(),
         quick: true,
         all: false,
@@ -85,8 +107,7 @@ pub fn quick(core: usize) -> Result<Report> {
         pairs: 10,
         update_rate: 1_000_000,
         core,
-    };
-    measure_all(&options, &case::quick()?)
+    }
 }
 
 fn chosen(options: &Options) -> Result<Vec<Case>> {
@@ -110,9 +131,7 @@ fn list() -> Result<()> {
 
 fn measure_all(options: &Options, cases: &[Case]) -> Result<Report> {
     let machine = Machine::read();
-    ensure!(options.core < machine.cores, "there is no core {}: 0 to {}", options.core, machine.cores - 1);
-    let pinned = core_affinity::set_for_current(core_affinity::CoreId { id: options.core });
-    ensure!(pinned, "core {} may not be used here: choose another by --core", options.core);
+    pin(options.core, &machine)?;
     let config = default_config()?;
     let (mut rows, mut site, mut floor) = (Vec::new(), None, None);
     for case in cases {
@@ -121,6 +140,13 @@ fn measure_all(options: &Options, cases: &[Case]) -> Result<Report> {
         );
     }
     Ok(Report { machine, runs: options.runs, rows, on: crate::row::ON })
+}
+
+fn pin(core: usize, machine: &Machine) -> Result<()> {
+    ensure!(core < machine.cores, "there is no core {core}: 0 to {}", machine.cores - 1);
+    let pinned = core_affinity::set_for_current(core_affinity::CoreId { id: core });
+    ensure!(pinned, "core {core} may not be used here: choose another by --core");
+    Ok(())
 }
 
 /// The configuration that a file without a `[dataplane]` table has.
@@ -187,6 +213,7 @@ fn measure(
     bench.measure(bursts)?;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..options.runs {
+        interrupt::check()?;
         ours.push(bench.measure(bursts)?);
         if let Some(floor) = &mut floor {
             bare.push(floor.measure(bursts, case.order)?);
@@ -197,16 +224,67 @@ fn measure(
     Ok(Row::new(case, machine, Runs::of(&ours)?, Runs::of(&bare).ok(), bytes, None))
 }
 
-/// A row beside updates: pairs of runs, one with and one without, which one first in turn.
+/// A row beside updates.
 fn changed(
     options: &Options,
     config: &Config,
     machine: &Machine,
     case: &Case,
     site: Site,
-    mut floor: Option<&mut Floor>,
+    floor: Option<&mut Floor>,
     bytes: f64,
 ) -> Result<Row> {
+    let pairs = in_pairs(options, config, machine, case, site, floor)?;
+    let slowdown = |of: fn(&Clocks) -> f64| {
+        let both = pairs.with.iter().zip(&pairs.without);
+        Spread::of(both.map(|(with, without)| of(with) / of(without)).collect())
+    };
+    let under = UnderChange {
+        asked_per_s: options.update_rate,
+        per_s: Spread::of(pairs.rates.clone())?,
+        pairs: options.pairs,
+        clocks_without: Runs::of(&pairs.without)?.mean,
+        slowdown: slowdown(|run| run.mean)?,
+        typical_slowdown: slowdown(|run| run.typical)?,
+        entries_verified: pairs.entries_verified,
+    };
+    Ok(Row::new(case, machine, Runs::of(&pairs.with)?, Runs::of(&pairs.bare).ok(), bytes, Some(under)))
+}
+
+/// Runs beside updates, each with its neighbour without.
+#[derive(Debug, Default)]
+pub struct Pairs {
+    /// Beside updates.
+    pub with: Vec<Clocks>,
+    /// Without.
+    pub without: Vec<Clocks>,
+    /// The bare loop.
+    pub bare: Vec<Clocks>,
+    /// Updates per second that were in use when each round ended.
+    pub rates: Vec<f64>,
+    /// Entries that were read back and compared.
+    pub entries_verified: u64,
+}
+
+/// Runs of a row in pairs, at a rate of updates.
+pub fn beside_updates(name: &str, rate: u64, pairs: u16, bursts: u32, core: usize) -> Result<Pairs> {
+    let options = Options { update_rate: rate, pairs, bursts, ..plain(core) };
+    let (machine, config, case) = (Machine::read(), default_config()?, Case::parse(name)?);
+    ensure!(case.updates, "{name} is no row with updates");
+    pin(core, &machine)?;
+    let site = site::build(&config, Plan::of(&case))?;
+    in_pairs(&options, &config, &machine, &case, site, None)
+}
+
+/// Pairs of runs, one with updates and one without, which one first in turn.
+fn in_pairs(
+    options: &Options,
+    config: &Config,
+    machine: &Machine,
+    case: &Case,
+    site: Site,
+    mut floor: Option<&mut Floor>,
+) -> Result<Pairs> {
     let Site { applier, tables, counters, view, blocks } = site;
     let beside = (options.core + 1) % machine.cores;
     ensure!(beside != options.core, "updates from another process need a second core");
@@ -215,9 +293,9 @@ fn changed(
         Bench::new(*case, config, Under { tables: &tables, view: &view, blocks: &blocks }, CYCLE)?;
     let bursts = options.bursts as usize * UPDATES_LONGER;
     bench.measure(bursts)?;
-    let (mut with, mut without, mut bare) = (vec![], vec![], vec![]);
-    let (mut slowdown, mut typical, mut rates) = (vec![], vec![], vec![]);
+    let mut pairs = Pairs::default();
     for pair in 0..options.pairs {
+        interrupt::check()?;
         let mut calm = if pair % 2 == 0 { Some(bench.measure(bursts)?) } else { None };
         changes.go()?;
         let busy = bench.measure(bursts)?;
@@ -227,23 +305,13 @@ fn changed(
             None => bench.measure(bursts)?,
         };
         if let Some(floor) = &mut floor {
-            bare.push(floor.measure(bursts, case.order)?);
+            pairs.bare.push(floor.measure(bursts, case.order)?);
         }
-        slowdown.push(busy.mean / calm.mean);
-        typical.push(busy.typical / calm.typical);
-        rates.push(round.changes as f64 / round.seconds);
-        with.push(busy);
-        without.push(calm);
+        pairs.rates.push(round.changes as f64 / round.seconds);
+        pairs.with.push(busy);
+        pairs.without.push(calm);
     }
     bench.close()?;
-    let under = UnderChange {
-        asked_per_s: options.update_rate,
-        per_s: Spread::of(rates)?,
-        pairs: options.pairs,
-        clocks_without: Runs::of(&without)?.mean,
-        slowdown: Spread::of(slowdown)?,
-        typical_slowdown: Spread::of(typical)?,
-        entries_verified: changes.verify()?,
-    };
-    Ok(Row::new(case, machine, Runs::of(&with)?, Runs::of(&bare).ok(), bytes, Some(under)))
+    pairs.entries_verified = changes.verify()?;
+    Ok(pairs)
 }

@@ -29,7 +29,7 @@ struct Report {
 }
 
 /// In a thread of its own: each pins its thread, and what the lab starts must find all cores.
-fn apart<T: Send>(measure: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub fn apart<T: Send>(measure: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         scope.spawn(measure).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })

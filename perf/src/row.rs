@@ -5,6 +5,7 @@ use crate::case::{Case, Order, Traffic};
 use crate::clocks::{Runs, Spread};
 use crate::frames::{Direction, Family};
 use crate::machine::Machine;
+use crate::samples::Samples;
 use serde::Serialize;
 use std::fmt;
 
@@ -103,9 +104,9 @@ impl Row {
         bytes_per_eid: f64,
         updates: Option<UnderChange>,
     ) -> Row {
-        let clocks = ours.mean;
+        let Runs { mean: clocks, typical } = ours;
         let ns = clocks.median / machine.clocks_per_ns;
-        let over_floor = floor.map(|floor| clocks.median / floor.mean.median);
+        let over_floor = floor.as_ref().map(|floor| clocks.median / floor.mean.median);
         let budget = Budget::of(case);
         let met = match &updates {
             Some(updates) => Some(updates.is_met()),
@@ -124,18 +125,45 @@ impl Row {
             locators: if case.two_locators { 2 } else { 1 },
             classes: if case.classes { 2 } else { 0 },
             clocks_per_packet: clocks,
-            typical_clocks: ours.typical,
             ns_per_packet: ns,
             mpps: 1000.0 / ns,
+            typical_over_floor: floor.as_ref().map(|floor| typical.median / floor.typical.median),
+            typical_clocks: typical,
+            floor_clocks: floor.map(|floor| floor.mean),
             bytes_per_eid,
             bytes_budget: if case.classes { BYTES_CLASSED } else { BYTES_SHARED },
-            floor_clocks: floor.map(|floor| floor.mean),
             over_floor,
-            typical_over_floor: floor.map(|floor| ours.typical.median / floor.typical.median),
             updates,
             budget,
             budget_met: met,
         }
+    }
+}
+
+impl Row {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Remote EIDs in the table.
+    pub fn eids(&self) -> u32 {
+        self.eids
+    }
+
+    /// Which way.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Clocks per packet of each run.
+    pub fn clocks(&self) -> &[f64] {
+        &self.clocks_per_packet.samples
+    }
+
+    /// The bare loop's clocks of each run, in turn with ours; none where it was not run.
+    pub fn floor(&self) -> &[f64] {
+        self.floor_clocks.as_ref().map_or(&[], |floor| &floor.samples)
     }
 }
 
@@ -150,6 +178,22 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// What was on.
     pub on: &'static [&'static str],
+}
+
+impl Report {
+    /// Each run's values, for who compares reports.
+    pub fn samples(&self) -> Vec<Samples> {
+        let each = self.rows.iter().flat_map(|row| {
+            let ours = Samples::lower(format!("clocks, {}", row.name), "clocks", row.clocks().to_vec());
+            let ratio = Samples::ratio(format!("clocks over floor, {}", row.name), row.clocks(), row.floor());
+            let slowed = row.updates.as_ref().map(|updates| Samples {
+                values: updates.slowdown.samples.clone(),
+                ..Samples::ratio(format!("clocks beside updates over those without, {}", row.name), &[], &[])
+            });
+            [Some(ours), Some(ratio).filter(|ratio| !ratio.values.is_empty()), slowed]
+        });
+        each.flatten().collect()
+    }
 }
 
 impl fmt::Display for Budget {
@@ -192,7 +236,7 @@ impl fmt::Display for Row {
             format!("{:.1} [{:.1}..{:.1}]", clocks.median, clocks.lowest, clocks.highest),
             self.ns_per_packet,
             self.mpps,
-            or_dash(self.floor_clocks.map(|floor| floor.median), 1),
+            or_dash(self.floor_clocks.as_ref().map(|floor| floor.median), 1),
             or_dash(self.over_floor, 2),
             self.typical_clocks.median,
             or_dash(self.typical_over_floor, 2),
@@ -215,16 +259,16 @@ impl fmt::Display for Row {
 impl fmt::Display for UnderChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |ratio: f64| (ratio - 1.0) * 100.0;
-        let Spread { median, lowest, highest } = self.slowdown;
+        let Spread { median, lowest, highest, .. } = &self.slowdown;
         write!(
             f,
             "beside {:.0} updates/s (asked {}): {:+.1} % [{:+.1}..{:+.1}] over {} pairs (typical burst \
              {:+.1} %), {:.1} clocks without; {} entries verified",
             self.per_s.median,
             self.asked_per_s,
-            percent(median),
-            percent(lowest),
-            percent(highest),
+            percent(*median),
+            percent(*lowest),
+            percent(*highest),
             self.pairs,
             percent(self.typical_slowdown.median),
             self.clocks_without.median,

@@ -4,6 +4,7 @@
 pub mod exchange;
 pub mod following;
 pub mod notify;
+pub mod restarting;
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::traffic::episode::Episode;
 use crate::traffic::ledger::Tally;
 
 /// One thing that was to hold.
@@ -158,6 +159,8 @@ pub trait Watch {
     fn table(&mut self, table: &Table);
     /// A remark for people.
     fn note(&mut self, text: &str);
+    /// What became of a stream around an event; for who draws pictures.
+    fn episode(&mut self, _: &Episode) {}
 }
 
 /// Listens and says nothing, for tests and machines.

@@ -8,10 +8,12 @@
 
 pub mod census;
 pub mod crowd;
+pub mod episode;
 pub mod fan;
 pub mod ledger;
 pub mod newcomers;
 pub mod pace;
+pub mod passage;
 pub mod payload;
 pub mod probe;
 pub mod responder;

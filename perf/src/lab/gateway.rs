@@ -2,12 +2,13 @@
 
 use super::net::Net;
 use super::spent::Spent;
-use anyhow::Result;
+use crate::report::DriverMode;
+use anyhow::{Result, ensure};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 use sterna_lab::gateway::api::Api;
-use sterna_lab::gateway::books::Books;
+use sterna_lab::gateway::books::{Books, Scope};
 use sterna_lab::gateway::daemon::Daemon;
 use sterna_lab::gateway::process::Programs;
 use sterna_lab::interrupt;
@@ -104,8 +105,26 @@ impl Running {
         Ok(spent)
     }
 
+    /// How its ports are driven, by its own gauges.
+    pub fn driver(&self) -> Result<Vec<DriverMode>> {
+        let books: Books = self.api.get_as("/v1/counters")?;
+        let mode = |scope: &Scope| DriverMode {
+            port: scope.port.clone(),
+            native_xdp: scope.get("native_xdp") == 1,
+            zero_copy: scope.get("zero_copy") == 1,
+        };
+        Ok(books.scopes.iter().map(mode).collect())
+    }
+
+    /// How many packets it dropped, by reason. Errors: its books do not balance.
+    pub fn balanced(&self) -> Result<Vec<(String, u64)>> {
+        let (error, drops) = self.books()?;
+        ensure!(error == 0, "a gateway's books are off by {error}: {drops:?}");
+        Ok(drops)
+    }
+
     /// The error of its balance, and how many packets it dropped, by reason.
-    pub fn books(&self) -> Result<(i64, Vec<(String, u64)>)> {
+    fn books(&self) -> Result<(i64, Vec<(String, u64)>)> {
         let books: Books = self.api.get_as("/v1/counters")?;
         let mut drops: Vec<(String, u64)> = Vec::new();
         for scope in &books.scopes {

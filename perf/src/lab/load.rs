@@ -4,6 +4,7 @@ use super::account::Account;
 use super::net::{Door, Net};
 use anyhow::{Result, anyhow};
 use serde::Serialize;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use sterna_lab::interrupt;
 use sterna_pktgen::Profile;
@@ -45,6 +46,8 @@ pub struct Trials {
     pub core: usize,
     /// Probes per second beside the bulk.
     pub probe_rate: u64,
+    /// Bytes of a frame before any tunnel, FCS included.
+    pub frame_bytes: u16,
 }
 
 /// What one trial came to.
@@ -72,6 +75,17 @@ pub struct Trial {
 
 /// Sends for one trial.
 pub fn trial(net: &Net, way: &Way, trials: &Trials, rate: Option<f64>) -> Result<Trial> {
+    logged_trial(net, way, trials, rate, None)
+}
+
+/// Sends for one trial, and writes the probes' latencies as an HDR log where a path is given.
+pub fn logged_trial(
+    net: &Net,
+    way: &Way,
+    trials: &Trials,
+    rate: Option<f64>,
+    log: Option<&Path>,
+) -> Result<Trial> {
     let profile = profile(way, trials, rate)?;
     let options = Options {
         name: "lab".to_owned(),
@@ -80,6 +94,7 @@ pub fn trial(net: &Net, way: &Way, trials: &Trials, rate: Option<f64>) -> Result
         sleeps: true,
         duration_ns: Some((trials.seconds * 1e9) as u64),
         linger_ns: 150_000_000,
+        hdr: log.map(Path::to_owned),
         ..Options::between(Some(net.place(way.tx)), Some(net.place(way.rx)))
     };
     let stop = AtomicBool::new(false);
@@ -119,8 +134,8 @@ pub fn trial(net: &Net, way: &Way, trials: &Trials, rate: Option<f64>) -> Result
 fn profile(way: &Way, trials: &Trials, rate: Option<f64>) -> Result<Profile> {
     let rate = rate.map_or_else(|| "\"max\"".to_owned(), |rate| (rate.max(1.0) as u64).to_string());
     let text = format!(
-        "rate = {rate}\nprobe_rate = {}\n[frame]\ndestination_mac = \"{}\"\nsize = 64\n{}",
-        trials.probe_rate, way.to_mac, way.packets
+        "rate = {rate}\nprobe_rate = {}\n[frame]\ndestination_mac = \"{}\"\nsize = {}\n{}",
+        trials.probe_rate, way.to_mac, trials.frame_bytes, way.packets
     );
     Profile::parse(&text).map_err(|findings| anyhow!("a profile of our own is wrong: {findings:?}"))
 }

@@ -2,15 +2,15 @@
 //! AF_XDP, DPDK's testpmd, the kernel's IP forwarding and its VXLAN. All in one run, on the same ports.
 
 mod account;
-mod gateway;
-mod kernel;
-mod load;
+pub mod gateway;
+pub mod kernel;
+pub mod load;
 mod net;
-mod plain;
+pub mod plain;
 mod report;
-mod search;
+pub mod search;
 mod spent;
-mod systems;
+pub mod systems;
 mod testpmd;
 
 use self::load::Trials;
@@ -19,6 +19,7 @@ pub use self::report::Report;
 use self::report::{Missing, System};
 use self::systems::Lab;
 use crate::machine::Machine;
+use crate::samples::Samples;
 use anyhow::{Context, Result, ensure};
 use rustix::process::setpriority_process;
 use std::io::Write;
@@ -79,6 +80,8 @@ impl Part {
     }
 }
 
+/// Probes per second beside the bulk.
+const PROBE_RATE: u64 = 1000;
 /// The load and whoever is measured go before what else runs on the machine, all of them alike.
 const NICE: i32 = -20;
 
@@ -90,7 +93,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 impl Options {
     fn trials(&self, cores: usize) -> Trials {
         let seconds = self.seconds.unwrap_or(if self.quick { 0.7 } else { 2.0 });
-        Trials { seconds, core: (self.core + 1) % cores, probe_rate: 1000 }
+        Trials { seconds, core: (self.core + 1) % cores, probe_rate: PROBE_RATE, frame_bytes: 64 }
     }
 
     fn parts(&self) -> Vec<Part> {
@@ -104,11 +107,44 @@ pub fn run(options: &Options) -> Result<()> {
     let report = measure(options)?;
     let mut out = std::io::stdout().lock();
     if options.json {
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        writeln!(out, "{}", serde_json::to_string(&Told { samples: report.samples(), report: &report })?)?;
     } else {
         write!(out, "{report}")?;
     }
     report.check()
+}
+
+/// As JSON has it.
+#[derive(serde::Serialize)]
+struct Told<'r> {
+    #[serde(flatten)]
+    report: &'r Report,
+    /// For `sterna-perf diff`.
+    samples: Vec<Samples>,
+}
+
+/// A lab for questions of somebody else's, with trials of so many seconds of 64-byte frames; cleared at the end.
+///
+/// # Errors
+/// When there can be none here, or the question ends in one.
+pub fn ask<T: Send>(
+    core: usize,
+    seconds: f64,
+    question: impl FnOnce(&Lab<'_>) -> Result<T> + Send,
+) -> Result<T> {
+    let cores = Machine::read().cores;
+    ensure!(cores > 1, "the load needs a core of its own: there is but one");
+    let programs = Programs::find()?;
+    let net = Net::build()?;
+    let trials = Trials { seconds, core: (core + 1) % cores, probe_rate: PROBE_RATE, frame_bytes: 64 };
+    let asked = || -> Result<T> {
+        setpriority_process(None, NICE).context("the lab's priority")?;
+        question(&Lab { net: &net, programs: &programs, trials, core, searches: true })
+    };
+    // On a thread of its own, which takes its priority with it.
+    std::thread::scope(|scope| {
+        scope.spawn(asked).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// The quick set.

@@ -6,6 +6,7 @@ use super::search::Tried;
 use super::spent::{Cost, Spent};
 use crate::clocks::Spread;
 use crate::machine::Machine;
+use crate::samples::Samples;
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::fmt;
@@ -16,8 +17,6 @@ pub struct System {
     name: String,
     /// Frames per second that arrived at the utmost load.
     overload_pps: Spread,
-    /// The rates of those trials.
-    rates_pps: Vec<f64>,
     /// Of the trial with the middle rate of the first ones.
     overload: Trial,
     /// Its own CPU time per frame that came out then, ns.
@@ -53,8 +52,8 @@ impl Latency {
 impl System {
     /// From trials at the utmost load, and what each cost with how many frames that arrived.
     pub fn at_overload(name: &str, mut trials: Vec<Trial>, cost: &[Cost]) -> System {
-        trials.sort_by(|a, b| a.arrived_pps.total_cmp(&b.arrived_pps));
         let rates: Vec<f64> = trials.iter().map(|trial| trial.arrived_pps).collect();
+        trials.sort_by(|a, b| a.arrived_pps.total_cmp(&b.arrived_pps));
         let middle = trials.get(trials.len() / 2).copied().unwrap_or_default();
         let frames: u64 = cost.iter().map(|cost| cost.frames).sum();
         let sum = cost.iter().fold(Spent::default(), |sum, Cost { spent: one, .. }| Spent {
@@ -64,12 +63,12 @@ impl System {
         });
         System {
             name: name.to_owned(),
-            overload_pps: Spread::of(rates.clone()).unwrap_or(Spread {
+            overload_pps: Spread::of(rates).unwrap_or(Spread {
                 median: 0.0,
                 lowest: 0.0,
                 highest: 0.0,
+                samples: Vec::new(),
             }),
-            rates_pps: rates,
             overload: middle,
             cpu_ns_per_packet: (frames > 0).then(|| sum.cpu_ns as f64 / frames as f64),
             empty_polls: sum.empty_share(),
@@ -88,8 +87,9 @@ impl System {
 
     /// Adds trials at the utmost load that were made later.
     pub fn again(&mut self, trials: &[Trial]) -> Result<()> {
-        self.rates_pps.extend(trials.iter().map(|trial| trial.arrived_pps));
-        self.overload_pps = Spread::of(self.rates_pps.clone())?;
+        let mut rates = std::mem::take(&mut self.overload_pps.samples);
+        rates.extend(trials.iter().map(|trial| trial.arrived_pps));
+        self.overload_pps = Spread::of(rates)?;
         Ok(())
     }
 
@@ -200,6 +200,15 @@ impl Report {
         }
     }
 
+    /// Each trial's values, for who compares reports.
+    pub fn samples(&self) -> Vec<Samples> {
+        let of = |system: &System| {
+            let key = format!("at the utmost load, {}", system.name);
+            Samples::higher(key, "frames/s", system.overload_pps.samples.clone())
+        };
+        self.systems.iter().map(of).collect()
+    }
+
     /// Errors: a part of our own has no figures.
     pub fn check(&self) -> Result<()> {
         let own = self.missing.iter().find(|missing| !FOREIGN.contains(&missing.part));
@@ -237,7 +246,7 @@ impl fmt::Display for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let k = |pps: f64| format!("{:.0}", pps / 1000.0);
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-        let Spread { median, lowest, highest } = self.overload_pps;
+        let Spread { median, lowest, highest, .. } = self.overload_pps;
         write!(
             f,
             "{:<20} {:>24} {:>8} {:>8} {:>8} {:>8} {:>7}",

@@ -17,11 +17,11 @@ use sterna_lab::gateway::process::Programs;
 /// Trials at the utmost load: the median counts.
 const OVERLOADS: usize = 3;
 /// Two rates of the search that are the same.
-const WIDTH: f64 = 0.03;
+pub const WIDTH: f64 = 0.03;
 /// Trials per goal.
-const MOST_TRIALS: usize = 20;
+pub const MOST_TRIALS: usize = 20;
 /// The share that may be lost for the partial drop rate.
-const PARTIAL: f64 = 0.005;
+pub const PARTIAL: f64 = 0.005;
 /// Shares of the rate without loss at which the latency is measured.
 const SHARES: [f64; 3] = [0.1, 0.5, 0.9];
 
@@ -52,7 +52,8 @@ impl Lab<'_> {
         }
     }
 
-    fn encap(&self) -> Result<Way> {
+    /// From the agents into the tunnel.
+    pub fn encap(&self) -> Result<Way> {
         Ok(Way {
             tx: "t0",
             rx: "t1",
@@ -84,7 +85,19 @@ impl Lab<'_> {
         Ok(vec![self.system("testpmd", &way, || testpmd.spent())?])
     }
 
-    fn gateway(&self) -> Result<Vec<System>> {
+    /// Out of the tunnel to the agent.
+    pub fn decap(&self) -> Result<Way> {
+        Ok(Way {
+            tx: "t1",
+            rx: "t0",
+            through: [("box", "rloc0"), ("box", "eid0")],
+            to_mac: self.net.mac("box", "rloc0")?,
+            packets: DECAP,
+        })
+    }
+
+    /// One gateway in the box.
+    pub fn start_gateway(&self) -> Result<Running> {
         let plan = Plan {
             namespace: "box",
             core: self.core,
@@ -93,19 +106,14 @@ impl Lab<'_> {
             eids: "10.1.0.0/24",
             mapping: ("10.2.0.0/16", "192.0.2.2"),
         };
-        let running = Running::start(self.net, self.programs, &plan)?;
+        Running::start(self.net, self.programs, &plan)
+    }
+
+    fn gateway(&self) -> Result<Vec<System>> {
+        let running = self.start_gateway()?;
         let encap = self.system("encap", &self.encap()?, || running.spent())?;
-        let mac = self.net.mac("box", "rloc0")?;
-        let way = Way {
-            tx: "t1",
-            rx: "t0",
-            through: [("box", "rloc0"), ("box", "eid0")],
-            to_mac: mac,
-            packets: DECAP,
-        };
-        let decap = self.system("decap", &way, || running.spent())?;
-        let (error, drops) = running.books()?;
-        ensure!(error == 0, "the gateway's books are off by {error}: {drops:?}");
+        let decap = self.system("decap", &self.decap()?, || running.spent())?;
+        let drops = running.balanced()?;
         Ok(vec![encap.with_drops(drops), decap])
     }
 
@@ -153,8 +161,7 @@ impl Lab<'_> {
         let there = self.system("two gateways", &there, spent)?;
         let back = self.system("two gateways, back", &back, spent)?;
         for gateway in [&near, &far] {
-            let (error, drops) = gateway.books()?;
-            ensure!(error == 0, "a gateway's books are off by {error}: {drops:?}");
+            gateway.balanced()?;
         }
         Ok(vec![there, back])
     }

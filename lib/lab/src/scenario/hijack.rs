@@ -69,7 +69,7 @@ fn attacked(
     interrupt::sleep(Duration::from_millis(300))?;
     let [down, up] = traffic.stop()?;
     let claims = refused(run)? - before;
-    let (down, up) = (down.0.close(down.1), up.0.close(up.1));
+    let (down, up) = (down.close(), up.close());
     run.count(&down);
     run.count(&up);
     run.figure(figure, forged);
@@ -95,7 +95,7 @@ pub(super) fn real_move(run: &mut Run<'_>) -> Result<Outcome> {
     });
     interrupt::sleep(Duration::from_millis(500))?;
     let [down, up] = traffic.stop()?;
-    let (down, up) = (down.0.close(down.1), up.0.close(up.1));
+    let (down, up) = (down.close(), up.close());
     let took = away?;
     // What is lost before anyone knows of the move is the move's own, and no figure of the attack.
     run.figure("real_move_ms", u64::try_from(took.as_millis()).unwrap_or(u64::MAX));

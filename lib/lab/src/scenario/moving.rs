@@ -12,17 +12,21 @@ use crate::relay::cable::Cable;
 use crate::report::Table;
 use crate::site::{Family, GROUPS, Host, ROAMER, Site, roaming_eid};
 use crate::topology::ROAMER_PLACE;
-use crate::traffic::ledger::{Ledger, quantile};
-use crate::traffic::stream::{Stream, StreamPlan};
+use crate::traffic::ledger::quantile;
 use crate::traffic::transfer::{Transfer, TransferPlan, Transferred};
 use crate::underlay::{Node, rloc};
 use crate::witness::control::Captured;
 use crate::witness::sight::Control;
 use crate::witness::tally::Followed;
 
+use self::traffic::Leg;
+pub(super) use self::traffic::Traffic;
 use super::agents::{STATIC_PREFIXES, attach, detach, greet, greet_from, wait_registered};
 use super::run::no_gateway;
 use super::{Outcome, Run};
+
+mod episodes;
+mod traffic;
 
 /// Packets per second each way.
 const RATE: u32 = 5000;
@@ -168,49 +172,6 @@ pub(super) fn eid() -> IpAddr {
     roaming_eid(Family::V4, ROAMER_PLACE)
 }
 
-/// The traffic between the agent that moves and one that stays.
-pub(super) struct Traffic {
-    down: Stream,
-    up: Stream,
-}
-
-impl Traffic {
-    pub(super) fn start(run: &Run<'_>) -> Result<Self> {
-        let stays = Host::new(Site::A, 1);
-        let (home, away) = (run.lab.host(stays), run.lab.namespace(ROAMER));
-        let plan = |source, target, port| StreamPlan {
-            source,
-            target,
-            port,
-            group: GROUPS[0],
-            rate: RATE,
-            count: None,
-            size: SIZE,
-        };
-        let other = stays.eid(Family::V4, Family::V4);
-        Ok(Self {
-            down: Stream::start(&home, &away, plan(other, eid(), DOWN))?,
-            up: Stream::start(&away, &home, plan(eid(), other, UP))?,
-        })
-    }
-
-    /// Packets sent so far, to the agent and from it.
-    fn sent(&self) -> (u64, u64) {
-        (self.down.sent(), self.up.sent())
-    }
-
-    /// Packets that came so far, to the agent and from it.
-    pub(super) fn delivered(&self) -> (u64, u64) {
-        (self.down.delivered(), self.up.delivered())
-    }
-
-    /// The open accounts of what went to the agent and what came from it, with what was sent.
-    pub(super) fn stop(self) -> Result<[(Ledger, u64); 2]> {
-        let up = self.up.stop();
-        Ok([self.down.stop()?, up?])
-    }
-}
-
 /// Plugs the agent in at site B and waits until everyone knows.
 pub(super) fn arrive(run: &mut Run<'_>) -> Result<()> {
     let already = cable(run)?.speaks_at();
@@ -244,8 +205,12 @@ fn travel(run: &mut Run<'_>, mode: Mode, moves: u32) -> Result<Journey> {
     let plugged = make_moves(run, mode, moves, &traffic);
     // Whatever became of the moves: nothing may go on sending.
     let tcp = transfer.stop();
-    let [down, up] = traffic.stop()?;
-    judge(run, moves, &plugged?, tcp, down, up)
+    let legs = traffic.stop()?;
+    let plugged = plugged?;
+    for episode in episodes::all(mode, &plugged, &legs) {
+        run.episode(&episode);
+    }
+    judge(run, moves, &plugged, tcp, legs)
 }
 
 /// The moves, one after another.
@@ -299,8 +264,7 @@ fn judge(
     moves: u32,
     plugged: &[Plugged],
     tcp: Result<Transferred>,
-    down: (Ledger, u64),
-    up: (Ledger, u64),
+    [down, up]: [Leg; 2],
 ) -> Result<Journey> {
     let witness = run.lab.witness().ok_or_else(no_gateway)?;
     witness.settle()?;
@@ -310,13 +274,13 @@ fn judge(
         .relayed
         .iter()
         .filter(|(port, _)| *port == DOWN)
-        .filter_map(|(_, sequence)| down.0.delay_us(*sequence))
+        .filter_map(|(_, sequence)| down.ledger.delay_us(*sequence))
         .collect();
     detours.sort_unstable();
     let (detect, notify) = times(plugged, &control);
-    let lost = [down.0.missing(down.1), up.0.missing(up.1)];
+    let lost = [&down, &up].map(|leg| leg.ledger.missing(leg.sent));
     let table = timeline(plugged, &control, &lost);
-    let (down, up) = (down.0.close(down.1), up.0.close(up.1));
+    let (down, up) = (down.close(), up.close());
     run.table(&table);
     run.count(&down);
     run.count(&up);

@@ -7,6 +7,7 @@ use crate::gateway::process::{Gateway, Plane};
 use crate::lab::Lab;
 use crate::report::{Figures, Scenario, Step, Table, Watch};
 use crate::site::Site;
+use crate::traffic::episode::Episode;
 use crate::traffic::ledger::Tally;
 
 use super::Options;
@@ -72,6 +73,11 @@ impl<'w> Run<'w> {
     /// Shows a table.
     pub fn table(&mut self, table: &Table) {
         self.watch.table(table);
+    }
+
+    /// Shows a stream around an event.
+    pub fn episode(&mut self, episode: &Episode) {
+        self.watch.episode(episode);
     }
 
     /// Adds a stream's account to the figures.

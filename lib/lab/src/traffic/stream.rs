@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use socket2::Socket;
 
@@ -43,6 +43,7 @@ pub struct StreamPlan {
 /// A stream that is running.
 #[derive(Debug)]
 pub struct Stream {
+    began: Duration,
     sent: Arc<AtomicU64>,
     delivered: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -61,6 +62,7 @@ impl Stream {
         let source = from.run(|| open_source(&plan))?.map_err(what())?;
         let (sent, delivered): (Arc<AtomicU64>, Arc<AtomicU64>) = Default::default();
         let stop: Arc<AtomicBool> = Arc::default();
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let pace = Pace::begin(plan.rate);
         let sink = {
             let (sent, delivered) = (Arc::clone(&sent), Arc::clone(&delivered));
@@ -76,7 +78,12 @@ impl Stream {
                 took
             })?
         };
-        Ok(Self { sent, delivered, stop, sender, sink })
+        Ok(Self { began, sent, delivered, stop, sender, sink })
+    }
+
+    /// When the first packet was due, since the epoch: witnesses have that clock.
+    pub fn began(&self) -> Duration {
+        self.began
     }
 
     /// Packets sent so far.
