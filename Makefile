@@ -12,7 +12,8 @@ PACKAGES := \
 	ethtool:turns-offloads-off-at-the-hosts-of-the-lab \
 	tcpdump:the-witness-in-the-underlay-of-the-lab \
 	tshark:the-foreign-judge-of-our-packets \
-	valgrind:counts-instructions-per-packet-where-time-cannot-be-measured
+	valgrind:counts-instructions-per-packet-where-time-cannot-be-measured \
+	chromium:opens-the-page-of-sterna-perf-report-in-its-test
 
 CARGO ?= cargo
 

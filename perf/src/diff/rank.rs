@@ -47,11 +47,11 @@ pub fn paired(pairs: &[(f64, f64)], confidence: f64) -> Option<Shift> {
     // Equal ones say nothing for either side: they have rank, and count half on each.
     let ranks = doubled_ranks(&sizes);
     let seen = ranks.iter().zip(&steps).map(|(rank, step)| match *step {
-        step if step > 0.0 => *rank,
+        step if step > 0.0 => 2 * rank,
         step if step < 0.0 => 0,
-        _ => rank / 2,
+        _ => *rank,
     });
-    let (seen, sums) = (seen.sum(), Sums::of_signs(&ranks));
+    let (seen, sums) = (seen.sum::<u64>() / 2, Sums::of_signs(&ranks));
     let mut means = Vec::new();
     for (at, a) in steps.iter().enumerate() {
         means.extend(steps[at..].iter().map(|b| (a + b) / 2.0));

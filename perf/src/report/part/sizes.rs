@@ -2,7 +2,7 @@
 
 use super::{ends, median, spread};
 use crate::report::plot::axis::{Axis, number};
-use crate::report::plot::chart::{Chart, GREY, Series, Style};
+use crate::report::plot::chart::{Chart, GREY, RED, Series, Style};
 use crate::report::plot::figure::{Figure, Table};
 use crate::samples::Samples;
 use serde::{Deserialize, Serialize};
@@ -38,8 +38,8 @@ pub struct Sizes {
     pub missing: Vec<String>,
 }
 
-/// Links that are drawn, Gbit/s.
-const LINKS: [f64; 4] = [1.0, 10.0, 25.0, 100.0];
+/// Links that are drawn: Gbit/s, and the colour.
+const LINKS: [(f64, usize); 4] = [(1.0, 4), (10.0, RED), (25.0, 5), (100.0, GREY)];
 /// Bytes on a wire beside a frame: preamble, start delimiter, gap between frames (IEEE 802.3).
 const BESIDE_FRAME: f64 = 20.0;
 /// Frame sizes of RFC 2544 section 9.1.
@@ -113,10 +113,9 @@ impl Sizes {
         let (least, most) = ends(&ys);
         let mut y = Axis::linear(&format!("rate, {unit}"), 0.0, most * 1.1);
         if with_lines {
-            let lines = LINKS.map(|gbit_s| {
+            let lines = LINKS.map(|(gbit_s, colour)| {
                 let at = |bytes: u16| (f64::from(bytes), line_rate_pps(gbit_s, f64::from(bytes)) / 1e6);
                 let name = format!("line rate {} Gbit/s", number(gbit_s));
-                let colour = if gbit_s == 10.0 { GREY + 1 } else { GREY };
                 Series::new(name, colour, Style::Dashed, FRAME_BYTES.map(at).to_vec())
             });
             series.extend(lines);

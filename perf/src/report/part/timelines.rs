@@ -100,14 +100,14 @@ impl Timelines {
 
     fn figure(&self, section: Section, number: usize, worst: &Episode, all: &[&Episode]) -> Figure {
         let many = if all.len() > 1 { format!(", the worst of {}", all.len()) } else { String::new() };
-        let Episode { what, way, rate, .. } = worst;
+        let Episode { way, rate, .. } = worst;
         let faults: String = self.faults.iter().map(|fault| format!(" It did not hold: {fault}.")).collect();
         Figure {
             id: format!("{}-{number}", section.name()),
             chart: chart(section, worst, &many),
             caption: format!(
                 "{rate} packets a second {way}, in bins of 1 ms from the event. Held: on their way for a millisecond or \
-                 longer at the end of the bin, and arrived later. Lost: due in the bin, and never arrived; {what}.{faults}"
+                 longer at the end of the bin, and arrived later. Lost: due in the bin, and never arrived.{faults}"
             ),
             table: Some(table(all)),
         }
@@ -142,8 +142,8 @@ fn chart(section: Section, episode: &Episode, many: &str) -> Chart {
         x: Axis::linear("time from the event, ms", episode.from_ms.floor(), until),
         y: Axis::linear("packets per ms", 0.0, f64::from(*most.unwrap_or(&1)) * 1.15),
         series: vec![
-            Series::new("arrived", 0, Style::Line, points(&bins.arrived, true)),
             Series::new("held", 5, Style::Line, points(&bins.held, true)),
+            Series::new("arrived", 0, Style::Line, points(&bins.arrived, true)),
             Series::new("lost", RED, Style::Sticks, points(&bins.lost, false)),
         ],
         marks: episode.marks.iter().map(|mark| Mark::upright(mark.at_ms, mark.what.as_str(), GREY)).collect(),

@@ -64,13 +64,11 @@ impl Updates {
 
     /// The picture.
     pub fn figures(&self) -> Vec<Figure> {
-        let curves: [(&str, usize, fn(&Run) -> f64); 3] = [
-            ("50 % of bursts", 2, |run| run.p50_us),
-            ("99 %", 0, |run| run.p99_us),
-            ("99.9 %", 1, |run| run.p999_us),
+        let series = [
+            self.series("50 % of bursts", 2, |run| run.p50_us),
+            self.series("99 %", 0, |run| run.p99_us),
+            self.series("99.9 %", 1, |run| run.p999_us),
         ];
-        let series: Vec<Series> =
-            curves.iter().map(|(name, colour, of)| self.series(name, *colour, *of)).collect();
         let values = || series.iter().flat_map(|series| &series.points);
         let highs = series.iter().flat_map(|series| &series.ranges).flat_map(|range| [range.1, range.2]);
         let all: Vec<f64> = highs.chain(values().map(|point| point.1)).filter(|value| *value > 0.0).collect();
@@ -85,7 +83,7 @@ impl Updates {
                     .to_owned(),
                 x: Axis::linear("updates per second in use", 0.0, fastest * 1.05),
                 y: Axis::log("time of a burst, us", least, most),
-                series,
+                series: series.to_vec(),
                 marks: Vec::new(),
             },
             caption: format!(

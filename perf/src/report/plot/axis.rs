@@ -45,7 +45,7 @@ pub struct Axis {
 }
 
 /// Ticks of a linear axis, about.
-const TICKS: f64 = 6.0;
+const TICKS: f64 = 8.0;
 /// Up to so many decades there are ticks within each.
 const FEW_DECADES: f64 = 2.5;
 
@@ -98,6 +98,21 @@ impl Axis {
     pub fn with_ticks(self, ticks: &[f64]) -> Axis {
         let within = |tick: &f64| (self.from..=self.to).contains(tick);
         Axis { ticks: ticks.iter().copied().filter(within).collect(), ..self }
+    }
+
+    /// Without ticks whose words would run into those before them, on so many pixels by so many for a letter.
+    pub fn thinned(&self, pixels: f64, letter: f64) -> Axis {
+        let mut ticks: Vec<f64> = Vec::new();
+        let half = |tick: f64| (self.words)(tick).len() as f64 / 2.0 * letter;
+        for tick in &self.ticks {
+            let is_free = ticks.last().is_none_or(|last| {
+                (self.share(*tick) - self.share(*last)) * pixels >= half(*tick) + half(*last)
+            });
+            if is_free {
+                ticks.push(*tick);
+            }
+        }
+        Axis { ticks, ..self.clone() }
     }
 
     /// The lower and the upper end.

@@ -24,7 +24,7 @@ impl Look {
     }
 
     fn letters(self) -> u32 {
-        if self == Look::Wide { 15 } else { 12 }
+        if self == Look::Wide { 16 } else { 15 }
     }
 }
 
@@ -129,6 +129,12 @@ type Backend<'s> = SVGBackend<'s>;
 type Area<'s> = DrawingArea<Backend<'s>, Shift>;
 type Plot<'a, 's> = ChartContext<'a, Backend<'s>, Cartesian2d<Axis, Axis>>;
 
+/// More points than these are drawn by thinner lines.
+const MANY: usize = 320;
+/// How wide a letter is, by the letters' size, with some air.
+const LETTER: f64 = 0.6;
+/// What is beside the plot, by the letters' size.
+const MARGINS: f64 = 6.5;
 /// Between a broken line's dashes, and their length, pixels.
 const DASH: (u32, u32) = (6, 5);
 
@@ -146,13 +152,14 @@ impl Chart {
         {
             let root: Area<'_> = SVGBackend::with_string(&mut svg, look.size()).into_drawing_area();
             let letters = look.letters();
+            let width = f64::from(look.size().0) - f64::from(letters) * MARGINS;
             let mut plot = ChartBuilder::on(&root)
                 .margin(letters / 2)
                 .margin_right(letters * 2)
                 .margin_top(letters + letters / 2)
                 .x_label_area_size(letters * 3)
                 .y_label_area_size(letters * 4)
-                .build_cartesian_2d(self.x.clone(), self.y.clone())
+                .build_cartesian_2d(self.x.thinned(width, LETTER * f64::from(letters)), self.y.clone())
                 .map_err(fault)?;
             self.mesh(&mut plot, letters)?;
             for series in &self.series {
@@ -185,7 +192,7 @@ impl Chart {
         let foot = self.y.ends().0;
         let points = || series.points.iter().copied();
         let radius = if look == Look::Wide { 4 } else { 3 };
-        let line = colour.stroke_width(2);
+        let line = colour.stroke_width(if series.points.len() > MANY { 1 } else { 2 });
         if matches!(series.style, Style::Line | Style::Dotted) {
             plot.draw_series(LineSeries::new(points(), line)).map_err(fault)?;
         }

@@ -44,6 +44,9 @@ fn no_loss_lies_at_the_foot_and_the_least_a_decade_above() {
 fn linear_ticks_are_round_and_within() {
     let axis = Axis::linear("x", -20.0, 61.0);
     assert_eq!(axis.ticks, [-20.0, 0.0, 20.0, 40.0, 60.0]);
+    // Where there is little room, words do not run into each other.
+    assert_eq!(axis.thinned(81.0, 12.0).ticks, [-20.0, 20.0, 60.0]);
+    assert_eq!(axis.thinned(1000.0, 10.0).ticks.len(), 5);
     assert_eq!(axis.share(-100.0), 0.0);
     assert_eq!(Axis::linear("x", 0.0, 0.0).ends(), (0.0, 1.0));
 }
