@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::socket::AnySocket;
 use smoltcp::socket::tcp::{self, State};
 use smoltcp::wire::{HardwareAddress, IpCidr};
 
@@ -242,9 +243,8 @@ impl Stack {
 
     /// Ends all connections at once, without a word: their users are woken and see it.
     pub(super) fn abandon(&mut self) {
-        for (_, socket) in self.sockets.iter_mut() {
-            let smoltcp::socket::Socket::Tcp(socket) = socket;
-            socket.abort();
-        }
+        // There are others besides TCP's only where another crate of the workspace asks for them.
+        let all = self.sockets.iter_mut().filter_map(|(_, socket)| tcp::Socket::downcast_mut(socket));
+        all.for_each(tcp::Socket::abort);
     }
 }
