@@ -234,7 +234,6 @@ fn fmt_line(f: &mut fmt::Formatter<'_>, name: &str, line: &LineReport) -> fmt::R
         f,
         "  {name:10} {due} due, {done} done, {lost} lost, {unsent} unsent, {duplicated} duplicated, {reordered} reordered"
     )?;
-    let [p50, p99, p999, max] =
-        [latency_ns.p50, latency_ns.p99, latency_ns.p999, latency_ns.max].map(|ns| us(ns));
+    let [p50, p99, p999, max] = [latency_ns.p50, latency_ns.p99, latency_ns.p999, latency_ns.max].map(us);
     writeln!(f, "             p50 {p50:.1} us, p99 {p99:.1} us, p99.9 {p999:.1} us, max {max:.1} us")
 }

@@ -101,12 +101,23 @@ pub fn run(
             progress(&line(&crowd, (now_ns - start_ns) / SECOND_NS));
         }
         if !received {
+            let most_ns = if all_out { NAP_NS } else { FULL_NS };
             let next = [crowd.next_due(), script.next_due(now_ns)].into_iter().flatten().min();
-            let free = next.map_or(NAP_NS, |next| next.saturating_sub(now_ns)).min(NAP_NS);
-            wait(&mut places, orders.as_ref(), if all_out { free } else { free.min(FULL_NS) })?;
+            let free_ns = next.map_or(most_ns, |next| next.saturating_sub(now_ns)).min(most_ns);
+            wait(&mut places, orders.as_ref(), free_ns)?;
         }
     }
-    let mut report = Report::new(profile, &mut crowd, script.ended_ns());
+    report(profile, options, &mut crowd, &mut places, &script)
+}
+
+fn report(
+    profile: &Profile,
+    options: &Options,
+    crowd: &mut Crowd,
+    places: &mut Places,
+    script: &Script,
+) -> Result<Report> {
+    let mut report = Report::new(profile, crowd, script.ended_ns());
     places.account(&mut report.places)?;
     Ok(Report { profile: options.name.clone(), partial: script.is_partial(), ..report })
 }

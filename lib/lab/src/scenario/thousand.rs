@@ -103,10 +103,12 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     crowd.tell(&format!("begin {QUIET}"))?;
     interrupt::sleep(size.quiet)?;
     crowd.tell(&format!("begin {MOVING}"))?;
-    let before = messages(&sightings(run)?);
+    let before = sightings(run)?;
     let made = travel(run, &crowd, size)?;
     interrupt::sleep(PAUSE)?;
-    let told = messages(&sightings(run)?) - before;
+    let after = sightings(run)?;
+    show_messages(run, &before, &after, made.len() as u64);
+    let told = messages(&after) - messages(&before);
     let report = crowd.finish()?;
     Ok(judge(run, size, &connected, &made, told, &report))
 }
@@ -201,6 +203,23 @@ fn messages(seen: &Sightings) -> u64 {
         .sum()
 }
 
+/// Which messages went while agents moved, and how many per move.
+fn show_messages(run: &mut Run<'_>, before: &Sightings, after: &Sightings, moves: u64) {
+    let mut table =
+        Table::new("the mapping system while agents moved", &["who", "message", "count", "per move"]);
+    for (who, before, after) in [
+        ("gateways", &before.from_gateways, &after.from_gateways),
+        ("Map-Server", &before.from_map_server, &after.from_map_server),
+    ] {
+        for (kind, count) in after {
+            let count = count - before.get(kind).unwrap_or(&0);
+            let per_move = format!("{:.2}", count as f64 / moves.max(1) as f64);
+            table.row(vec![who.to_owned(), format!("{kind:?}"), count.to_string(), per_move]);
+        }
+    }
+    run.table(&table);
+}
+
 /// What one phase's requests or messages came to.
 struct Line<'r> {
     line: &'r Value,
@@ -232,47 +251,54 @@ const LATENCIES: [[(&str, &str); 3]; 2] = [
     [("p50_us", "p50"), ("p99_us", "p99"), ("p999_us", "p999")],
 ];
 
+/// A count of the report by its path; 0 when it is not there.
+fn count(report: &Value, path: &str) -> u64 {
+    report.pointer(path).and_then(Value::as_u64).unwrap_or(0)
+}
+
 fn judge(run: &mut Run<'_>, size: Size, connected: &str, took: &[f64], told: u64, report: &Value) -> Outcome {
-    let count = |path: &str| report.pointer(path).and_then(Value::as_u64).unwrap_or(0);
-    let moves = took.len() as u64;
-    let per_move = (told as f64 / moves.max(1) as f64 * 100.0).round() / 100.0;
-    let survived = count("/connections/survived");
-    // What TCP sent again was lost on the way, though its letters arrived in the end.
-    let again = count("/tcp/retransmitted");
     show(run, report);
+    show_moves(run, took, told);
+    let count = |path: &str| count(report, path);
+    let (resets, again) = (count("/tcp/resets"), count("/tcp/retransmitted"));
+    let (wanted, survived) = (count("/connections/wanted"), count("/connections/survived"));
     for (name, value) in [
         ("agents", u64::from(size.total())),
-        ("moves", moves),
-        ("tcp_resets", count("/tcp/resets")),
+        ("tcp_resets", resets),
         ("tcp_retransmitted", again),
-        ("connections", count("/connections/wanted")),
+        ("connections", wanted),
         ("connections_survived", survived),
-        ("map_messages", told),
     ] {
         run.figure(name, value);
     }
-    run.figure("map_messages_per_move", per_move);
-    for (name, of) in [("move_ms_p50", 0.5), ("move_ms_p99", 0.99)] {
-        let at = ((took.len() as f64 * of) as usize).min(took.len().saturating_sub(1));
-        run.figure(name, took.get(at).map_or(0.0, |ms| (ms * 10.0).round() / 10.0));
-    }
-    let missing: u64 = (0..2)
-        .flat_map(|phase| ["requests", "messages"].map(|kind| line(report, phase, kind).missing()))
-        .sum();
-    let whole = missing == 0 && again == 0 && count("/wrong") == 0 && count("/overflow") == 0;
-    let kept = count("/tcp/resets") == 0 && survived == count("/connections/wanted") && survived > 0;
+    let lines = (0..2).flat_map(|phase| ["requests", "messages"].map(|kind| line(report, phase, kind)));
+    let missing: u64 = lines.map(|line| line.missing()).sum();
+    // What TCP sent again was lost on the way, though its letters arrived in the end.
+    let whole = missing + again + count("/wrong") + count("/overflow") == 0;
+    let kept = resets == 0 && survived == wanted && survived > 0;
+    let moves = took.len() as u64;
     let all = moves == u64::from(size.moves()) && count("/moves") == moves && report["partial"] == false;
     let elsewhere: u64 = (0..3).map(|at| count(&format!("/places/{at}/strays/elsewhere"))).sum();
     Outcome::new(
         whole && kept && all,
         format!(
             "{connected}; {moves} moves; {missing} letters missing, {elsewhere} frames came where their agent was no \
-             more; {survived} of {} connections kept, {} resets, {again} segments sent again; {per_move} messages of \
-             the mapping system per move",
-            count("/connections/wanted"),
-            count("/tcp/resets"),
+             more; {survived} of {wanted} connections kept, {resets} resets, {again} segments sent again; {told} \
+             messages of the mapping system meanwhile"
         ),
     )
+}
+
+/// How many moves, how long each took, and what the mapping system said meanwhile.
+fn show_moves(run: &mut Run<'_>, took: &[f64], told: u64) {
+    let moves = took.len() as u64;
+    run.figure("moves", moves);
+    run.figure("map_messages", told);
+    run.figure("map_messages_per_move", (told as f64 / moves.max(1) as f64 * 100.0).round() / 100.0);
+    for (name, of) in [("move_ms_p50", 0.5), ("move_ms_p99", 0.99)] {
+        let at = ((took.len() as f64 * of) as usize).min(took.len().saturating_sub(1));
+        run.figure(name, took.get(at).map_or(0.0, |ms| (ms * 10.0).round() / 10.0));
+    }
 }
 
 /// The accounts of both phases, and their latencies beside each other.
