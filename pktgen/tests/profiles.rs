@@ -75,7 +75,7 @@ fn each_mistake_is_found_where_it_stands() {
         (format!("{base}order = \"uniform\"\nexponent = 1.1\n"), 6, 12, "eids.exponent"),
         (format!("{base}order = \"zipf\"\nexponent = 0\n"), 6, 12, "eids.exponent"),
         (format!("{base}[frame]\nsize = 63\n"), 6, 8, "frame.size"),
-        (format!("{base}[frame]\nsize = [64, 9018]\n"), 6, 13, "frame.size"),
+        (format!("{base}[frame]\nsize = [64, 9019]\n"), 6, 13, "frame.size"),
         (format!("{base}[frame]\nsize = [{{ bytes = 64, weight = 0 }}]\n"), 6, 9, "frame.size"),
         (format!("{base}[frame]\nsize = []\n"), 6, 8, "frame.size"),
         (format!("{base}[frame]\nsize = \"big\"\n"), 6, 8, "frame.size"),
