@@ -154,6 +154,13 @@ impl Remote {
         let in_time = !std::mem::replace(&mut sent.judged, true);
         if std::mem::replace(&mut sent.open, false) || in_time {
             self.loss *= 7.0 / 8.0;
+        } else if self.rtt.is_none() {
+            // Nobody knew how long the way is: what was counted as lost so far may be just as late as this one.
+            self.loss = 0.0;
+            self.probes
+                .iter_mut()
+                .filter(|sent| sent.judged && !sent.answered)
+                .for_each(|sent| sent.open = true);
         }
         self.rtt = Some(self.rtt.map_or(rtt, |old| (old * 7 + rtt) / 8));
         self.heard = self.heard.max(Some(now));
@@ -196,7 +203,7 @@ impl Remote {
         };
         sent.judged = true;
         // Over a satellite every answer comes after the next fast probe, and none of them is lost.
-        sent.open = self.rtt.is_none_or(|rtt| rtt * 2 > wait);
+        sent.open = self.rtt.is_some_and(|rtt| rtt * 2 > wait);
         let (at, open) = (sent.at, sent.open);
         if !open {
             self.lost();

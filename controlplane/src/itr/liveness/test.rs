@@ -218,3 +218,38 @@ fn a_refused_locator_needs_a_better_answer() {
     bench.remote.answered(2, true, now);
     assert_eq!(bench.remote.state, State::Up);
 }
+
+/// A path with this round trip, on which one of `of` probes is lost, under traffic both ways that leaves gaps in which
+/// probes are sent.
+fn long_path(round_trip: u64, of: usize) -> Remote {
+    let mut bench = Bench::new();
+    for millis in (0..60_000).step_by(10) {
+        let answered = bench.probes.iter().position(|sent| sent + round_trip == millis);
+        if let Some(number) = answered.filter(|number| of == 0 || number % of != 0) {
+            let nonce = bench.probes[number];
+            bench.remote.answered(nonce, true, bench.start + Duration::from_millis(millis));
+        }
+        bench.run(millis, millis + 10, |remote, now, _| remote.carried = Some(now));
+    }
+    assert!(bench.probes.len() > 150, "{}", bench.probes.len());
+    bench.remote
+}
+
+#[test]
+fn a_late_answer_over_a_satellite_is_no_loss() {
+    for round_trip in [20, 310, 560, 1120] {
+        let remote = long_path(round_trip, 0);
+        assert_eq!((remote.loss as u32, remote.state), (0, State::Up), "{round_trip} ms");
+        assert_eq!(remote.rtt.unwrap().as_millis(), u128::from(round_trip));
+    }
+}
+
+#[test]
+fn what_a_satellite_loses_is_loss_all_the_same() {
+    for round_trip in [20, 560] {
+        let loss = long_path(round_trip, 4).loss;
+        assert!((100.0..450.0).contains(&loss), "{round_trip} ms: {loss}");
+    }
+    let dead = long_path(1_000_000, 0);
+    assert!(dead.loss > 990.0 && dead.state == State::Up && dead.misses >= 3, "{}", dead.loss);
+}
