@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sterna_pktgen::agents;
 use sterna_pktgen::clock::SECOND_NS;
+use sterna_pktgen::compare::{Ignore, Rules};
 use sterna_pktgen::profile::Profile;
 use sterna_pktgen::run::{Engine, Options, Place};
 use sterna_wire::Mac;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
         #[arg(long)]
         agents: bool,
     },
+    /// Compares two captures packet by packet. Ends with 0 if they are the same, 1 if not, 2 if one cannot be read.
+    Compare(CompareArguments),
     /// Lists the profiles that come with the program.
     Profiles,
     /// Lists the classes of hostile packets.
@@ -44,6 +47,37 @@ pub(crate) enum Command {
         /// Its name.
         name: String,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct CompareArguments {
+    /// A capture: what should be.
+    pub a: PathBuf,
+    /// Another one: what is.
+    pub b: PathBuf,
+    /// What may differ.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    ignore: Vec<Ignore>,
+    /// Compare only frames whose innermost packet is UDP: neighbour talk comes and goes.
+    #[arg(long)]
+    only_udp: bool,
+    /// Another order is a difference too.
+    #[arg(long)]
+    order: bool,
+    /// Differences that are told one by one.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    most: usize,
+    /// The verdict as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl CompareArguments {
+    /// What is compared.
+    pub fn rules(&self) -> Rules {
+        let Self { only_udp, order, most, .. } = *self;
+        Rules { ignore: self.ignore.clone(), only_udp, order, most }
+    }
 }
 
 #[derive(Args)]
@@ -158,6 +192,9 @@ pub(crate) struct Output {
     /// Write the latencies to this file, as an HDR histogram log.
     #[arg(long, value_name = "FILE")]
     hdr: Option<PathBuf>,
+    /// Write captures of what was sent and of the probes that came, to NAME.sent.pcap and NAME.received.pcap.
+    #[arg(long, value_name = "NAME")]
+    record: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -200,6 +237,7 @@ impl Receiver {
             linger_ns: ns(self.linger),
             run_id: self.run_id,
             hdr: output.hdr.clone(),
+            record: output.record.clone(),
             allow_generic: self.allow_generic,
             own_network: self.i_own_this_network,
             ..Options::between(tx, rx)

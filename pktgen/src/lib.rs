@@ -17,7 +17,8 @@
 //! # Where to look
 //! What is sent: [`profile`], [`choice`], [`packet`], [`hostile`], [`replay`], [`compose`].
 //! When: [`pace`], [`clock`]. By what: [`engine`]. What came of it: [`probe`], [`sink`], [`report`].
-//! Whether it may be: [`guard`]. All together: [`run`].
+//! What came before: [`pcap`] records and reads captures, [`rewrite`] makes them fit, [`compare`] holds two against each
+//! other. Whether it may be: [`guard`]. All together: [`run`].
 //! Whoever talks instead of only sending: [`agents`], thousands of TCP/IP stacks behind a port per place.
 
 #![forbid(unsafe_code)]
@@ -26,18 +27,22 @@ pub mod address;
 pub mod agents;
 pub mod choice;
 pub mod clock;
+pub mod compare;
 pub mod compose;
 pub mod engine;
 pub mod guard;
 pub mod hostile;
 pub mod interface;
+mod layers;
 pub mod namespace;
 pub mod pace;
 pub mod packet;
+pub mod pcap;
 pub mod probe;
 pub mod profile;
 pub mod replay;
 pub mod report;
+pub mod rewrite;
 pub mod run;
 pub mod sink;
 

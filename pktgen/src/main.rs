@@ -19,10 +19,12 @@ use sterna_pktgen::hostile::Class;
 use sterna_pktgen::profile::{Profile, ProfileError, shipped};
 use sterna_pktgen::run::{Line, Options, run};
 
-use self::arguments::{AgentsArguments, Arguments, Command};
+use self::arguments::{AgentsArguments, Arguments, Command, CompareArguments};
 
 /// The exit code of a run that was ended before its time.
 const PARTIAL: u8 = 3;
+/// The exit code of a comparison of what cannot be read.
+const UNREADABLE: u8 = 2;
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Agents(arguments) => crowd(&arguments),
         Command::Sink(arguments) => execute(&receiving(), &arguments.options(), arguments.output.json),
         Command::Check { profiles, agents } => check(&profiles, agents),
+        Command::Compare(arguments) => compare(&arguments),
         Command::Profiles => list(shipped().iter().map(|one| {
             let about = Profile::parse(one.text).map(|profile| profile.about).unwrap_or_default();
             (one.name, about)
@@ -126,6 +129,25 @@ fn check(profiles: &[std::path::PathBuf], of_agents: bool) -> Result<ExitCode> {
         }
     }
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Compares two captures.
+fn compare(arguments: &CompareArguments) -> Result<ExitCode> {
+    let verdict = match sterna_pktgen::compare::files(&arguments.a, &arguments.b, &arguments.rules()) {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            writeln!(std::io::stderr(), "sterna-pktgen: {error}")?;
+            return Ok(ExitCode::from(UNREADABLE));
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &verdict)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{verdict}")?;
+    }
+    Ok(if verdict.same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn list(entries: impl Iterator<Item = (&'static str, String)>) -> Result<ExitCode> {

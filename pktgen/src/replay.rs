@@ -1,41 +1,18 @@
 //! Packets from a pcap file, sent again.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use pcap_file::DataLink;
-use pcap_file::pcap::PcapReader;
-
 use crate::compose::Link;
+use crate::pcap::{self, PcapError};
 use crate::profile::Replay;
+use crate::rewrite::Rewritten;
 
 /// Why a capture cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// The file cannot be opened.
-    #[error("cannot read {} ({reason}): check replay.file, which is relative to the profile", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        reason: std::io::Error,
-    },
-    /// The file is no pcap file.
-    #[error("{} is not a pcap file ({reason}): convert it with `tcpdump -r FILE -w NEW`", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What the reader said.
-        reason: pcap_file::PcapError,
-    },
-    /// Its frames are not Ethernet.
-    #[error("{} holds {found:?}, not Ethernet frames: capture on an Ethernet interface", path.display())]
-    NotEthernet {
-        /// The file.
-        path: PathBuf,
-        /// What they are.
-        found: DataLink,
-    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Pcap(#[from] PcapError),
     /// There is nothing in it.
     #[error("{} holds no frame that was captured whole: capture without a snap length", path.display())]
     Empty {
@@ -61,6 +38,7 @@ pub struct Capture {
     turn_ns: u64,
     keep_times: bool,
     next: usize,
+    rewritten: Rewritten,
 }
 
 impl Capture {
@@ -68,25 +46,11 @@ impl Capture {
     /// are left out.
     ///
     /// # Errors
-    /// No such file, no pcap, not Ethernet, nothing in it.
+    /// No such file, no pcap, not Ethernet, a record that cannot be read (with its offset), nothing in it.
     pub fn load(replay: &Replay, link: &Link) -> Result<Self, ReplayError> {
         let path = &replay.file;
-        let file = File::open(path).map_err(|reason| ReplayError::File { path: path.clone(), reason })?;
-        let format = |reason| ReplayError::Format { path: path.clone(), reason };
-        let mut reader = PcapReader::new(std::io::BufReader::new(file)).map_err(format)?;
-        let found = reader.header().datalink;
-        if found != DataLink::ETHERNET {
-            return Err(ReplayError::NotEthernet { path: path.clone(), found });
-        }
-        let mut frames = Vec::new();
-        while let Some(packet) = reader.next_packet() {
-            let packet = packet.map_err(format)?;
-            let whole = packet.orig_len as usize == packet.data.len();
-            if whole && packet.data.len() >= 14 {
-                let after_ns = u64::try_from(packet.timestamp.as_nanos()).unwrap_or(u64::MAX);
-                frames.push(Captured { after_ns, bytes: packet.data.into_owned() });
-            }
-        }
+        let whole = pcap::read(path)?.into_iter().filter(|record| record.whole && record.bytes.len() >= 14);
+        let frames = whole.map(|record| Captured { after_ns: record.at_ns, bytes: record.bytes }).collect();
         Self::from_frames(frames, replay, link, path)
     }
 
@@ -98,8 +62,10 @@ impl Capture {
     ) -> Result<Self, ReplayError> {
         let first = frames.iter().map(|frame| frame.after_ns).min();
         let Some(first) = first else { return Err(ReplayError::Empty { path: path.to_owned() }) };
+        let mut rewritten = Rewritten::default();
         for frame in &mut frames {
             frame.after_ns -= first;
+            replay.rewriting.apply(&mut frame.bytes, &mut rewritten);
             if !replay.keep_macs {
                 frame.bytes[..6].copy_from_slice(&link.destination_mac.octets());
                 frame.bytes[6..12].copy_from_slice(&link.source_mac.octets());
@@ -109,7 +75,12 @@ impl Capture {
         // The pause after the last frame is as long as the mean of those before.
         let span = frames.last().map_or(0, |frame| frame.after_ns);
         let turn_ns = (span + span / (frames.len() as u64 - 1).max(1)).max(1);
-        Ok(Self { frames, turn_ns, keep_times: replay.keep_times, next: 0 })
+        Ok(Self { frames, turn_ns, keep_times: replay.keep_times, next: 0, rewritten })
+    }
+
+    /// What the profile had changed of them.
+    pub fn rewritten(&self) -> Rewritten {
+        self.rewritten
     }
 
     /// Its frames.
@@ -140,7 +111,7 @@ mod tests {
     use sterna_wire::Mac;
 
     fn capture(keep_times: bool, keep_macs: bool) -> Capture {
-        let replay = Replay { file: "x".into(), keep_times, keep_macs };
+        let replay = Replay { keep_times, keep_macs, ..Replay::of("x".into()) };
         let link = Link { source_mac: Mac([2; 6]), destination_mac: Mac([4; 6]), run: RunId(1) };
         let frames = [700, 500, 900].map(|after_ns| Captured { after_ns, bytes: vec![after_ns as u8; 60] });
         Capture::from_frames(frames.to_vec(), &replay, &link, Path::new("x")).unwrap()
@@ -167,10 +138,10 @@ mod tests {
     fn what_is_no_capture_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"no pcap").unwrap();
-        let replay = Replay { file: file.path().to_owned(), keep_times: false, keep_macs: false };
+        let replay = Replay::of(file.path().to_owned());
         let link = Link { source_mac: Mac::ZERO, destination_mac: Mac::ZERO, run: RunId(1) };
-        assert!(matches!(Capture::load(&replay, &link), Err(ReplayError::Format { .. })));
+        assert!(matches!(Capture::load(&replay, &link), Err(ReplayError::Pcap(PcapError::Format { .. }))));
         let absent = Replay { file: "/nowhere.pcap".into(), ..replay };
-        assert!(matches!(Capture::load(&absent, &link), Err(ReplayError::File { .. })));
+        assert!(matches!(Capture::load(&absent, &link), Err(ReplayError::Pcap(PcapError::File { .. }))));
     }
 }

@@ -8,6 +8,7 @@ use sterna_xsk::{BulkCount, Granted, SinkCounts, XdpStatistics};
 
 use crate::engine::Sent;
 use crate::interface::Counters;
+use crate::rewrite::Rewritten;
 use crate::sink::{Numbers, Seen};
 
 /// Points of a distribution, in nanoseconds.
@@ -176,6 +177,10 @@ pub struct Report {
     pub latency_ns: Spread,
     /// From when a packet was due to when it was written: the sender's own part of the latency.
     pub lateness_ns: Spread,
+    /// Frames in the captures that were written; `null` without.
+    pub recorded: Option<Recorded>,
+    /// What was changed of a replay's frames; `null` when nothing was.
+    pub rewritten: Option<Rewritten>,
     /// The ports.
     pub ports: Vec<PortReport>,
     /// Where the sink's program sent what entered.
@@ -184,6 +189,15 @@ pub struct Report {
     pub tx_interface: Option<Counters>,
     /// What the kernel counted at the receiving interface.
     pub rx_interface: Option<Counters>,
+}
+
+/// Frames in the captures of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Recorded {
+    /// What the port took; `null` for a run that only receives.
+    pub sent: Option<u64>,
+    /// Probes that came; `null` for a run that only sends.
+    pub received: Option<u64>,
 }
 
 /// Where the sink's program sent what entered, in frames.
@@ -222,6 +236,12 @@ impl fmt::Display for Report {
         }
         if let Some(seen) = &self.seen {
             self.fmt_seen(f, seen)?;
+        }
+        if let Some(Rewritten { readdressed, resized, unfit }) = self.rewritten {
+            writeln!(
+                f,
+                "rewritten  {readdressed} other addresses, {resized} other sizes, {unfit} did not fit"
+            )?;
         }
         if let Some(bulk) = &self.bulk {
             let BulkAccount { offered, refused, arrived, lost, late, offered_pps, arrived_pps } = bulk;

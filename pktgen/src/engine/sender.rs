@@ -1,11 +1,15 @@
 //! Sends what has become due.
 
+use std::sync::Arc;
+
 use hdrhistogram::Histogram;
 use sterna_xsk::{BURST, Frame, Kicked, Port};
 
 use super::parts::Parts;
+use crate::clock::{Clock, Monotonic};
 use crate::compose::{Composer, Written};
 use crate::pace::Schedule;
+use crate::pcap::Recorder;
 use crate::sink::histogram;
 
 /// What one sender did.
@@ -50,6 +54,7 @@ pub struct Sender {
     parts: Option<Parts>,
     sent: Sent,
     lateness: Histogram<u64>,
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Sender {
@@ -72,7 +77,14 @@ impl Sender {
             parts,
             sent: Sent::default(),
             lateness: histogram(),
+            recorder: None,
         }
+    }
+
+    /// Everything that the port takes is recorded too.
+    #[must_use]
+    pub fn recorded(self, recorder: Option<Arc<Recorder>>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// When packet `n` is due.
@@ -152,13 +164,33 @@ impl Sender {
     fn hand_over(&mut self, port: &mut Port) -> bool {
         let mut moved = false;
         if !self.waiting.is_empty() {
-            let taken = port.transmit(&mut self.waiting);
+            let taken = match self.recorder.clone() {
+                Some(recorder) => self.transmit_recorded(port, &recorder),
+                None => port.transmit(&mut self.waiting),
+            };
             self.sent.stalls += u64::from(!self.waiting.is_empty());
             moved = taken > 0;
         }
         let Kicked { lost_busy, .. } = port.kick();
         self.sent.lost_busy += lost_busy;
         moved
+    }
+
+    /// The port takes frames from the front; which ones is known only when it has them.
+    fn transmit_recorded(&mut self, port: &mut Port, recorder: &Recorder) -> usize {
+        let part = |frame: &Frame| (frame.bytes().to_vec(), frame.is_continued());
+        let before: Vec<_> = self.waiting.iter().map(part).collect();
+        let taken = port.transmit(&mut self.waiting);
+        let now_ns = Monotonic.now_ns();
+        let mut packet = Vec::new();
+        for (bytes, is_continued) in before.into_iter().take(taken) {
+            packet.extend(bytes);
+            if !is_continued {
+                recorder.take(&packet, now_ns);
+                packet.clear();
+            }
+        }
+        taken
     }
 
     /// Ends sending at a moment of the schedule: nothing more is written. Gives whether all that was written is

@@ -18,6 +18,7 @@ pub use shipped::{Shipped, shipped};
 
 use crate::hostile::Class;
 use crate::packet::MixEntry;
+use crate::rewrite::Rewriting;
 
 /// A load to put on a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -179,4 +180,13 @@ pub struct Replay {
     pub keep_times: bool,
     /// With the frames' own Ethernet addresses.
     pub keep_macs: bool,
+    /// What is changed of its frames.
+    pub rewriting: Rewriting,
+}
+
+impl Replay {
+    /// A capture as it is, at the profile's rate and between the interfaces' addresses.
+    pub fn of(file: PathBuf) -> Self {
+        Self { file, keep_times: false, keep_macs: false, rewriting: Rewriting::default() }
+    }
 }

@@ -11,6 +11,7 @@ use super::finding::{Finding, Findings};
 use super::section::{Placed, Section};
 use super::{Eids, Profile};
 
+mod capture;
 mod content;
 mod framing;
 mod load;
@@ -88,7 +89,7 @@ fn read(root: &mut Section<'_, '_>, findings: &mut Findings<'_>) -> Option<Profi
     let burst = root.number("burst", 1..=65_536, findings).map_or(1, |burst| burst.value);
     let seed = root.number("seed", 0..=u64::MAX >> 1, findings).map_or(1, |seed| seed.value);
     let probe_rate = root.number("probe_rate", 1..=100_000, findings).map_or(1_000, |rate| rate.value);
-    let replay = content::replay(root, findings);
+    let replay = capture::replay(root, findings);
     let rate = load::rate(root, replay.as_ref(), findings);
     // A replay that is wrong is one all the same.
     let has_replay = root.value("replay").is_some();

@@ -3,6 +3,7 @@
 mod live;
 mod log;
 mod ports;
+mod recorders;
 mod tally;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use self::live::LiveThreads;
 use self::log::HdrLog;
 use self::ports::Opened;
+use self::recorders::Recorders;
 pub use self::tally::Line;
 use self::tally::Tally;
 use crate::clock::{Clock, Monotonic, SECOND_NS};
@@ -80,6 +82,8 @@ pub struct Options {
     pub run_id: Option<u32>,
     /// Where to write the latencies as an HDR histogram log.
     pub hdr: Option<PathBuf>,
+    /// Begin of the names of two captures: what was sent (`.sent.pcap`) and what came (`.received.pcap`).
+    pub record: Option<PathBuf>,
     /// Let the kernel run the sink's program where the driver cannot.
     pub allow_generic: bool,
     /// Load also what may be somebody's network.
@@ -103,6 +107,7 @@ impl Options {
             linger_ns: SECOND_NS / 2,
             run_id: None,
             hdr: None,
+            record: None,
             allow_generic: false,
             own_network: false,
         }
@@ -139,7 +144,8 @@ pub fn run(
     let control = Arc::new(Control::default());
     let (updates, inbox) = mpsc::channel();
     let start_ns = Monotonic.now_ns() + LEAD_NS;
-    let workers = opened.workers(profile, options, start_ns, &control, &updates)?;
+    let recorders = Recorders::create(options)?;
+    let workers = opened.workers(profile, options, (start_ns, &recorders), &control, &updates)?;
     drop(updates);
     if let Some(duration) = options.duration_ns {
         control.end_at(start_ns.saturating_add(duration));
@@ -151,10 +157,13 @@ pub fn run(
     let mut watch = Watch { control, live, inbox, tally, partial: false };
     watch.until_over(options, stop, &mut progress)?;
     let report = watch.report(&opened, threads, start_ns)?;
+    let recorded = recorders.finish()?;
     Ok(Report {
         profile: options.name.clone(),
         run_id: run.0,
         rate: profile.rate.filter(|_| options.tx.is_some()),
+        recorded,
+        rewritten: opened.rewritten,
         ..report
     })
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use sterna_wire::Mac;
 use sterna_xsk::{Interface, KernelOptions, PROBE_PORT, Port, SinkProgram};
 
+use super::recorders::Recorders;
 use super::{Engine, Options, Place};
 use crate::clock::Monotonic;
 use crate::compose::{Composer, Link};
@@ -17,6 +18,7 @@ use crate::pace::Schedule;
 use crate::probe::RunId;
 use crate::profile::Profile;
 use crate::replay::Capture;
+use crate::rewrite::Rewritten;
 use crate::sink::Sink;
 
 /// Bytes in front of a tagged packet.
@@ -38,6 +40,8 @@ pub(super) struct Opened {
     pub program: Option<SinkProgram>,
     tx_before: Counters,
     rx_before: Counters,
+    /// What was changed of a replay's frames; known once there are workers.
+    pub rewritten: Option<Rewritten>,
 }
 
 impl Opened {
@@ -71,6 +75,7 @@ impl Opened {
             program,
             tx_before: counters(options.tx.as_ref())?,
             rx_before: counters(options.rx.as_ref())?,
+            rewritten: None,
         })
     }
 
@@ -87,7 +92,7 @@ impl Opened {
         &mut self,
         profile: &Profile,
         options: &Options,
-        start_ns: u64,
+        (start_ns, recorders): (u64, &Recorders),
         control: &Arc<Control>,
         updates: &mpsc::Sender<Update>,
     ) -> Result<Vec<Worker<Monotonic>>> {
@@ -95,6 +100,8 @@ impl Opened {
             Some(replay) => Some(Capture::load(replay, &self.link)?),
             None => None,
         };
+        let rewritten = capture.as_ref().map(Capture::rewritten);
+        self.rewritten = rewritten.filter(|rewritten| *rewritten != Rewritten::default());
         let mut tx_ports = std::mem::take(&mut self.tx_ports).into_iter();
         let mut rx_ports = std::mem::take(&mut self.rx_ports).into_iter();
         let mut parts: Vec<Part> = Vec::new();
@@ -102,11 +109,12 @@ impl Opened {
             let (tx, rx) = (tx_ports.next(), rx_ports.next());
             let sender = match (tx.as_ref().or(rx.as_ref()), &self.tx) {
                 (Some(port), Some(_)) => {
-                    Some(self.sender(profile, options, (queue, start_ns), capture.clone(), port)?)
+                    let sender = self.sender(profile, options, (queue, start_ns), capture.clone(), port)?;
+                    Some(sender.recorded(recorders.sent.clone()))
                 }
                 _ => None,
             };
-            let sink = rx.is_some().then(|| (0, Sink::new(self.run)));
+            let sink = rx.is_some().then(|| (0, Sink::new(self.run).recorded(recorders.received.clone())));
             parts.extend(split(tx, rx, sender, sink, options.separate));
         }
         let worker = |(index, (ports, sender, sink)): (usize, Part)| Worker {

@@ -7,12 +7,15 @@ mod order;
 
 pub use numbers::Numbers;
 
+use std::sync::Arc;
+
 use hdrhistogram::Histogram;
 use sterna_xsk::Frame;
 
 use self::join::Join;
 use self::locate::locate;
 use self::order::{FlowKey, Orders};
+use crate::pcap::Recorder;
 use crate::probe::{self, NoProbe, RunId};
 
 /// Senders that are told apart.
@@ -67,6 +70,7 @@ pub struct Sink {
     numbers: Vec<Numbers>,
     orders: Orders,
     latency: Histogram<u64>,
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Sink {
@@ -79,7 +83,14 @@ impl Sink {
             numbers: vec![Numbers::default(); STREAMS],
             orders: Orders::default(),
             latency: histogram(),
+            recorder: None,
         }
+    }
+
+    /// Everything that comes is recorded too.
+    #[must_use]
+    pub fn recorded(self, recorder: Option<Arc<Recorder>>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// Judges the packet that a frame ends, if it ends one, as of a moment.
@@ -95,6 +106,9 @@ impl Sink {
     /// Judges a packet that came in at a moment.
     #[inline]
     pub fn judge(&mut self, frame: &[u8], now_ns: u64) {
+        if let Some(recorder) = &self.recorder {
+            recorder.take(frame, now_ns);
+        }
         let Some(found) = locate(frame) else {
             self.seen.other += 1;
             return;

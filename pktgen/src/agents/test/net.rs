@@ -203,7 +203,7 @@ fn has_data(protocol: Protocol, payload: &[u8]) -> bool {
 }
 
 /// Turns a segment with data into one that resets, from the same place in the stream.
-fn reset(packet: &mut Vec<u8>) {
+fn reset(packet: &mut [u8]) {
     let (at, addresses): (usize, (IpAddr, IpAddr)) = if packet[0] >> 4 == 4 {
         let v4 = |at: usize| IpAddr::from(<[u8; 4]>::try_from(&packet[at..at + 4]).unwrap());
         (20, (v4(12), v4(16)))

@@ -1,4 +1,4 @@
-//! What is not an ordinary packet: misses, hostile packets, replays.
+//! What is not an ordinary packet: misses and hostile packets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -8,7 +8,7 @@ use sterna_wire::Family;
 
 use super::super::finding::Findings;
 use super::super::section::Section;
-use super::super::{Eids, Hostile, Misses, Replay, Tunnel};
+use super::super::{Eids, Hostile, Misses, Tunnel};
 use super::fits;
 use crate::hostile::{Class, Ground};
 
@@ -129,37 +129,4 @@ fn pair<T: FromStr + Copy>(
         findings.add(&entry.span, &section.key(key), "these are not two addresses", HELP);
     }
     <[T; 2]>::try_from(addresses).ok()
-}
-
-/// The table `replay`.
-pub(super) fn replay(root: &mut Section<'_, '_>, findings: &mut Findings<'_>) -> Option<Replay> {
-    let others = ["misses", "hostile"].map(|name| (name, root.value(name)));
-    let mut section = root.section("replay", findings);
-    if !section.is_given() {
-        return None;
-    }
-    for (name, other) in others {
-        if let Some(other) = other {
-            findings.add(&other.span(), name, "a replay sends nothing but its capture", "remove this table");
-        }
-    }
-    let file = section.text("file", findings);
-    if section.lacks("file") {
-        section.missing("file", "name a pcap file, relative to the profile", findings);
-    }
-    let mut flag = |key| match section.value(key) {
-        None => false,
-        Some(value) => value.get_ref().as_bool().unwrap_or_else(|| {
-            findings.add(
-                &value.span(),
-                &format!("replay.{key}"),
-                "this is neither true nor false",
-                "give one",
-            );
-            false
-        }),
-    };
-    let (keep_times, keep_macs) = (flag("keep_times"), flag("keep_macs"));
-    section.finish(findings);
-    Some(Replay { file: file?.value.into(), keep_times, keep_macs })
 }
