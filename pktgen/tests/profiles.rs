@@ -41,6 +41,7 @@ fn places(text: &str) -> Vec<(usize, usize, String)> {
 #[test]
 fn each_mistake_is_found_where_it_stands() {
     let base = format!("rate = 1\n{EIDS}");
+    let replay = |line: &str| format!("rate = 1\n[replay]\nfile = \"x\"\n{line}\n");
     for (text, line, column, key) in [
         (EIDS.to_owned(), 1, 1, "rate"),
         (format!("rate = 0\n{EIDS}"), 1, 8, "rate"),
@@ -115,6 +116,18 @@ fn each_mistake_is_found_where_it_stands() {
         ("rate = 1\n[replay]\n".to_owned(), 2, 1, "replay.file"),
         ("rate = 1\n[replay]\nfile = \"x\"\nkeep_times = true\n".to_owned(), 1, 8, "rate"),
         ("rate = 1\n[replay]\nfile = \"x\"\nkeep_macs = 1\n".to_owned(), 4, 13, "replay.keep_macs"),
+        (replay("eids = [{ from = \"10.1.0.0/16\", to = \"10.2.0.0/24\" }]"), 4, 9, "replay.eids"),
+        (replay("eids = [{ from = \"10.1.0.0/16\", to = \"fd00::/16\" }]"), 4, 9, "replay.eids"),
+        (replay("eids = [{ from = \"10.1.0.0/16\" }]"), 4, 9, "replay.eids"),
+        (replay("eids = []"), 4, 8, "replay.eids"),
+        (
+            replay("macs = [{ from = \"02:00:00:00:00:01\", to = \"02:00:00:00:00:02\" }]"),
+            2,
+            1,
+            "replay.macs",
+        ),
+        (replay("keep_macs = true\nmacs = [{ from = \"02\", to = \"03\" }]"), 5, 9, "replay.macs"),
+        (replay("size = 63"), 4, 8, "replay.size"),
         (
             "rate = 1\n[replay]\nfile = \"x\"\n[misses]\nshare = 0.1\ndestination = \"10.9.0.0\"\n"
                 .to_owned(),
