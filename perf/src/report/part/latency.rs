@@ -97,12 +97,7 @@ impl Latency {
         ]);
         let mut series = Vec::new();
         for (number, load) in self.loads.iter().enumerate() {
-            let mut sum = hdrhistogram::Histogram::<u64>::new(3)?;
-            for trial in &load.trials {
-                ensure!(is_plain(&trial.log), "{:?} is no name of a log beside it", trial.log);
-                sum.add(hlog::read(&raw.join(&trial.log))?)?;
-            }
-            ensure!(!sum.is_empty(), "the load {} has no trial", load.name(&self.base));
+            let sum = self.probes(load, raw)?;
             let mut curve = hlog::curve(&sum, POINTS);
             // The fastest one is where the axis begins.
             if let Some(first) = curve.first().copied() {
@@ -139,6 +134,17 @@ impl Latency {
             ),
             table: Some(table),
         }])
+    }
+
+    /// All probes of a load, from its logs.
+    fn probes(&self, load: &Load, raw: &Path) -> Result<hdrhistogram::Histogram<u64>> {
+        let mut sum = hdrhistogram::Histogram::<u64>::new(3)?;
+        for trial in &load.trials {
+            ensure!(is_plain(&trial.log), "{:?} is no name of a log beside it", trial.log);
+            sum.add(hlog::read(&raw.join(&trial.log))?)?;
+        }
+        ensure!(!sum.is_empty(), "the load {} has no trial", load.name(&self.base));
+        Ok(sum)
     }
 
     fn row(&self, load: &Load, probes: u64) -> Vec<String> {

@@ -61,11 +61,10 @@ impl Loss {
         rates.into_iter().chain(self.sweep.iter().map(at)).collect()
     }
 
-    /// The picture.
-    pub fn figures(&self) -> Vec<Figure> {
+    /// The rates around what was found: as points, and as rows.
+    fn medians(&self) -> (Series, Table) {
         let kpps = |trial: &Trial| trial.offered_pps / 1000.0;
         let percent = |trial: &Trial| trial.loss * 100.0;
-        let point = |trial: &Trial| (kpps(trial), percent(trial));
         let mut medians = Series::new("median at a rate [lowest..highest]", 0, Style::Dotted, Vec::new());
         let mut table = Table::new(&["offered, kpps", "trials", "loss, %: median", "lowest", "highest"]);
         let mut sweep: Vec<&Rate> = self.sweep.iter().filter(|rate| !rate.trials.is_empty()).collect();
@@ -81,6 +80,14 @@ impl Loss {
             row.extend(cells);
             table.rows.push(row);
         }
+        (medians, table)
+    }
+
+    /// The picture.
+    pub fn figures(&self) -> Vec<Figure> {
+        let kpps = |trial: &Trial| trial.offered_pps / 1000.0;
+        let point = |trial: &Trial| (kpps(trial), trial.loss * 100.0);
+        let (medians, table) = self.medians();
         let search =
             Series::new("trials of the search", GREY, Style::Points, self.search.iter().map(point).collect());
         let all = self.search.iter().chain(self.sweep.iter().flat_map(|rate| &rate.trials));
