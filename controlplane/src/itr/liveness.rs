@@ -21,8 +21,11 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 const WAIT_MIN: Duration = Duration::from_millis(100);
 /// The path term in use follows the measurements once they are so many points away from it, so that rows do not flap.
 const TERM_STEP: u32 = 10;
-/// Probes whose answers are still recognised.
-const MAX_OUTSTANDING: usize = 4;
+/// What one lost probe adds to the loss at once, permille.
+const LOST: f32 = 1000.0 / 8.0;
+/// Probes whose answers are still recognised. They go out every [`WAIT_MIN`] at the fastest: a way that was short and
+/// now goes over a satellite, there and back on both sides, must not outlast them.
+const MAX_OUTSTANDING: usize = 16;
 
 /// What is known of a remote RLOC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,8 @@ struct Sent {
     answered: bool,
     /// Overdue sooner than a round trip lets it be answered: whether it is lost is not known yet.
     open: bool,
+    /// Counted as lost.
+    lost: bool,
     /// Somebody waits for the answer: to know whether the far control plane answers at all.
     asked: bool,
     /// A probe to a locator beside this one went out no later than this one, and was answered no sooner.
@@ -119,6 +124,7 @@ impl Remote {
             judged: false,
             answered: false,
             open: false,
+            lost: false,
             asked,
             witnessed: false,
         });
@@ -154,15 +160,13 @@ impl Remote {
         let in_time = !std::mem::replace(&mut sent.judged, true);
         if std::mem::replace(&mut sent.open, false) || in_time {
             self.loss *= 7.0 / 8.0;
-        } else if self.rtt.is_none() {
-            // Nobody knew how long the way is: what was counted as lost so far may be just as late as this one.
-            self.loss = 0.0;
-            self.probes
-                .iter_mut()
-                .filter(|sent| sent.judged && !sent.answered)
-                .for_each(|sent| sent.open = true);
         }
-        self.rtt = Some(self.rtt.map_or(rtt, |old| (old * 7 + rtt) / 8));
+        // One that was taken for lost was not: the way is longer than it was, or than anybody knew.
+        let found = sent.lost;
+        self.rtt = Some(self.rtt.filter(|_| !found).map_or(rtt, |old| (old * 7 + rtt) / 8));
+        if found {
+            self.take_back(at);
+        }
         self.heard = self.heard.max(Some(now));
         self.alive();
         self.refused = !reachable;
@@ -204,6 +208,7 @@ impl Remote {
         sent.judged = true;
         // Over a satellite every answer comes after the next fast probe, and none of them is lost.
         sent.open = self.rtt.is_some_and(|rtt| rtt * 2 > wait);
+        sent.lost = !sent.open;
         let (at, open) = (sent.at, sent.open);
         if !open {
             self.lost();
@@ -268,7 +273,17 @@ impl Remote {
     }
 
     fn lost(&mut self) {
-        self.loss = self.loss * 7.0 / 8.0 + 1000.0 / 8.0;
+        self.loss = self.loss * 7.0 / 8.0 + LOST;
+    }
+
+    /// Takes back what was counted for a probe that was answered after all, and for those after it: they may be just as
+    /// late.
+    fn take_back(&mut self, since: Instant) {
+        for sent in self.probes.iter_mut().filter(|sent| sent.lost && sent.at >= since) {
+            sent.lost = false;
+            sent.open = !sent.answered;
+            self.loss = (self.loss - LOST).max(0.0);
+        }
     }
 
     fn alive(&mut self) {

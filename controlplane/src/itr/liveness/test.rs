@@ -109,10 +109,11 @@ fn a_silent_one_is_asked_less_and_less_until_it_answers() {
     bench.remote.state = State::Silent;
     bench.run(3010, 60_000, |_, _, _| {});
     assert_eq!(bench.probes[4..], [4000, 6000, 10_000, 18_000, 28_000, 38_000, 48_000, 58_000]);
-    let end = bench.start + Duration::from_millis(60_000);
-    assert!(bench.remote.answered(58_000, true, end).is_some());
-    assert!(bench.remote.answered(58_000, true, end).is_none(), "the same answer again");
-    assert!(bench.remote.answered(4000, true, end).is_none(), "an old one");
+    bench.run(60_000, 300_000, |_, _, _| {});
+    let end = bench.start + Duration::from_millis(300_000);
+    assert!(bench.remote.answered(298_000, true, end).is_some());
+    assert!(bench.remote.answered(298_000, true, end).is_none(), "the same answer again");
+    assert!(bench.remote.answered(58_000, true, end).is_none(), "an old one");
     assert_eq!((bench.remote.state, bench.remote.misses), (State::Up, 0));
 }
 
@@ -252,4 +253,26 @@ fn what_a_satellite_loses_is_loss_all_the_same() {
     }
     let dead = long_path(1_000_000, 0);
     assert!(dead.loss > 990.0 && dead.state == State::Up && dead.misses >= 3, "{}", dead.loss);
+}
+
+/// A site whose traffic goes over a satellite from now on.
+#[test]
+fn a_way_that_becomes_longer_costs_little_and_not_for_long() {
+    let mut bench = Bench::new();
+    let (mut most, mut told) = (0.0_f32, 0);
+    for millis in (0..20_000).step_by(10) {
+        while let Some(sent) = bench.probes.get(told).copied() {
+            let round_trip = if sent < 10_000 { 20 } else { 1100 };
+            if sent + round_trip > millis {
+                break;
+            }
+            told += 1;
+            bench.remote.answered(sent, true, bench.start + Duration::from_millis(millis));
+        }
+        bench.run(millis, millis + 10, |remote, now, _| remote.carried = Some(now));
+        most = most.max(bench.remote.loss);
+        assert!(millis < 12_500 || bench.remote.loss < 50.0, "{millis} ms: {}", bench.remote.loss);
+    }
+    assert!((100.0..900.0).contains(&most), "{most}: the first ones look lost until one is answered");
+    assert!(bench.remote.rtt.is_some_and(|rtt| rtt.as_millis() > 1000));
 }
