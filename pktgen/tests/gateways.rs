@@ -2,13 +2,15 @@
 //! Needs root and the gateways' programs; where they are missing it prints `SKIP` and the reason.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
+mod greeting;
+
 use std::sync::atomic::AtomicBool;
 
+use greeting::greet;
 use sterna_lab::error::LabError;
 use sterna_lab::lab::{Adjust, Lab};
-use sterna_lab::site::{Family, Host, Site, anycast_gateway, anycast_mac};
+use sterna_lab::site::{Family, Host, Site, anycast_mac};
 use sterna_lab::topology::Topology;
-use sterna_lab::traffic::probe::{Probe, ProbePlan, Via};
 use sterna_pktgen::profile::Profile;
 use sterna_pktgen::report::Account;
 use sterna_pktgen::run::{Options, Place, run};
@@ -18,21 +20,6 @@ const COUNT: u64 = 10_000;
 const PATIENCE_NS: u64 = 120_000_000_000;
 const FROM: Host = Host::new(Site::A, 1);
 const TO: Host = Host::new(Site::B, 1);
-
-/// Has a host ask its gateway once: the gateway knows its MAC then, and will not have to look for it under load.
-fn greet(lab: &Lab, host: Host) {
-    let plan = ProbePlan {
-        source: host.eid(Family::V4, Family::V4),
-        target: anycast_gateway(Family::V4).0,
-        via: Via::Icmp,
-        group: host.iid(),
-        answerer: None,
-        rate: 100,
-        count: Some(1),
-        size: 56,
-    };
-    assert!(Probe::start(&lab.host(host), plan).unwrap().finish().unwrap().is_perfect());
-}
 
 #[test]
 fn two_gateways_carry_a_modest_load_without_loss() {

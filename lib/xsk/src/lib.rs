@@ -78,6 +78,7 @@ mod memory;
 mod open;
 mod pool;
 mod port;
+mod program;
 mod region;
 mod sink;
 mod steering;

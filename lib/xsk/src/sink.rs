@@ -2,25 +2,23 @@
 //! kernel, all else is the kernel's.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use crate::error::Error;
 use crate::granted::Mode;
-use crate::interface::Interface;
 use crate::live::read_entry;
+use crate::program::{Program, QUEUES};
 use crate::steering::Aligned;
-use crate::steering::bpf::{self, Object};
-use crate::steering::links;
+use crate::steering::bpf;
 
 static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/sink.bpf.o")));
 
-const SOCKETS: &CStr = c"sockets";
 const BULK: &CStr = c"bulk";
 const COUNTERS: &CStr = c"counters";
 const RUN_TAG: &CStr = c"run_tag";
 
-/// Queues, and senders, that the program tells apart.
-const APART: u32 = 16;
+/// Senders that the program tells apart.
+const SENDERS: u32 = 16;
 
 /// UDP destination port of frames that come to the sink's sockets.
 pub const PROBE_PORT: u16 = 8641;
@@ -56,12 +54,7 @@ pub struct SinkCounts {
 }
 
 /// The loaded program on one interface; off it when this is dropped or the process dies.
-pub struct SinkProgram {
-    // Closed first: the link lets go of the program before the object does.
-    link: Option<OwnedFd>,
-    object: Object,
-    interface: Interface,
-}
+pub struct SinkProgram(Program);
 
 impl SinkProgram {
     /// Loads the program for an interface of this thread's network namespace. Bulk frames count when their
@@ -69,51 +62,32 @@ impl SinkProgram {
     ///
     /// Errors: no such interface, no permission, a kernel that refuses the program.
     pub fn load(interface: &str, run_tag: u8) -> Result<Self, Error> {
-        let interface = Interface::find(interface)?;
-        let mut object =
-            Object::open(&OBJECT.0).map_err(|e| Error::system("read the built-in sink program", e))?;
-        object.load().map_err(|(source, log)| crate::live::load_error(source, log))?;
-        let program = Self { link: None, object, interface };
+        let program = Program::load(&OBJECT.0, interface)?;
         // SAFETY: `run_tag` has keys and values of 4 bytes.
         unsafe { bpf::map_update(program.map(RUN_TAG)?, &[0; 4], &u32::from(run_tag).to_ne_bytes()) }
             .map_err(|e| Error::system("write the run's tag", e))?;
-        Ok(program)
-    }
-
-    fn map(&self, name: &CStr) -> Result<BorrowedFd<'_>, Error> {
-        self.object.map_fd(name).map_err(|e| Error::system("find a table of the sink program", e))
+        Ok(Self(program))
     }
 
     /// Lets probes of a queue, below 16, come to this socket. It ends when the socket closes.
     ///
     /// Errors: a queue beyond the sixteenth.
     pub fn register(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), Error> {
-        use std::os::fd::AsRawFd;
-        if queue >= APART {
-            return Err(Error::NoPort { port: 0, queue });
-        }
-        let fd = socket.as_raw_fd().to_ne_bytes();
-        // SAFETY: `sockets` has keys and values of 4 bytes.
-        unsafe { bpf::map_update(self.map(SOCKETS)?, &queue.to_ne_bytes(), &fd) }
-            .map_err(|e| Error::system("register a socket with the sink program", e))
+        self.0.register(queue, socket)
     }
 
     /// Puts the program on the interface.
     ///
     /// Errors: somebody else's program there, no native mode (unless `allow_generic`), no permission.
     pub fn attach(&mut self, allow_generic: bool) -> Result<Mode, Error> {
-        let program =
-            self.object.program_fd(c"sink").map_err(|e| Error::system("find the sink program", e))?;
-        let Interface { name, ifindex, .. } = &self.interface;
-        self.link = Some(links::create(program, name, *ifindex, allow_generic)?);
-        Ok(links::mode(*ifindex))
+        self.0.attach(c"sink", allow_generic)
     }
 
     /// Where frames went since the program was loaded.
     ///
     /// Errors: a table that cannot be read.
     pub fn counts(&self) -> Result<SinkCounts, Error> {
-        let map = self.map(COUNTERS)?;
+        let map = self.0.map(COUNTERS)?;
         let read = |index| {
             // SAFETY: `counters` is a per-CPU array of u64.
             unsafe { bpf::per_cpu_sum(map, index) }.map_err(|e| Error::system("read the sink's counters", e))
@@ -131,10 +105,10 @@ impl SinkProgram {
     ///
     /// Errors: a table that cannot be read.
     pub fn bulk(&self, queue: u32, sender: u8) -> Result<BulkCount, Error> {
-        let key = (queue % APART) * APART + u32::from(sender) % APART;
+        let key = (queue % QUEUES) * SENDERS + u32::from(sender) % SENDERS;
         let mut value = [0; 32];
         // SAFETY: `bulk` is an array with values of 32 bytes.
-        unsafe { read_entry(self.map(BULK)?, key, &mut value) }
+        unsafe { read_entry(self.0.map(BULK)?, key, &mut value) }
             .map_err(|e| Error::system("read the sink's bulk counters", e))?;
         let word = |at: usize| {
             let mut bytes = [0; 8];
@@ -142,15 +116,6 @@ impl SinkProgram {
             u64::from_ne_bytes(bytes)
         };
         Ok(BulkCount { frames: word(0), bytes: word(1), late: word(2), next: word(3) })
-    }
-}
-
-impl Drop for SinkProgram {
-    fn drop(&mut self) {
-        // Closing alone would leave it there as long as a child process holds a copy of the descriptor.
-        if let Some(link) = &self.link {
-            bpf::link_detach(link.as_fd());
-        }
     }
 }
 
@@ -164,8 +129,8 @@ mod tests {
         for (name, value) in [
             ("PROBE_PORT", u32::from(PROBE_PORT)),
             ("BULK_PORT", u32::from(BULK_PORT)),
-            ("QUEUES", APART),
-            ("SENDERS", APART),
+            ("QUEUES", QUEUES),
+            ("SENDERS", SENDERS),
         ] {
             assert!(source.contains(&format!("{name} = {value},")), "{name}");
         }

@@ -3,7 +3,7 @@
 //! `profiles/manual.toml` explains every key of the file. The names here are those of the file.
 
 pub(crate) mod finding;
-mod read;
+pub(crate) mod read;
 pub(crate) mod section;
 mod shipped;
 

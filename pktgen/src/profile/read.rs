@@ -70,17 +70,24 @@ impl Profile {
     /// # Errors
     /// Everything that is wrong with it, in the order of the text.
     pub fn parse(text: &str) -> Result<Profile, Vec<Finding>> {
-        let mut findings = Findings::new(text);
-        let (root, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            let help = "see `profiles/manual.toml` for the form of a profile";
-            findings.add(&error.span().unwrap_or(0..0), "", error.message(), help);
-        }
-        let profile = read(&mut Section::root(&root), &mut findings);
-        match profile {
-            Some(profile) if findings.is_empty() => Ok(profile),
-            _ => Err(findings.into_list()),
-        }
+        whole(text, "see `profiles/manual.toml` for the form of a profile", read)
+    }
+}
+
+/// What `read` makes of a text, if nothing is wrong with it; `help` goes to what is no TOML.
+pub(crate) fn whole<T>(
+    text: &str,
+    help: &str,
+    read: impl FnOnce(&mut Section<'_, '_>, &mut Findings<'_>) -> Option<T>,
+) -> Result<T, Vec<Finding>> {
+    let mut findings = Findings::new(text);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        findings.add(&error.span().unwrap_or(0..0), "", error.message(), help);
+    }
+    match read(&mut Section::root(&root), &mut findings) {
+        Some(read) if findings.is_empty() => Ok(read),
+        _ => Err(findings.into_list()),
     }
 }
 

@@ -101,17 +101,23 @@ pub(crate) fn wait_registered(lab: &Lab, count: u64) -> Result<()> {
 /// When an address cannot be added, or is not registered in time.
 pub(crate) fn arrive(lab: &Lab, host: Host, eids: &[IpAddr]) -> Result<()> {
     let namespace = lab.host(host);
-    let commands: Vec<String> = eids
-        .iter()
-        .map(|eid| match eid {
-            IpAddr::V4(_) => format!("addr add {eid}/32 dev eth0"),
-            IpAddr::V6(_) => format!("addr add {eid}/128 dev eth0 nodad"),
-        })
-        .collect();
-    command::feed("ip", &["-n", namespace.name(), "-batch", "-"], &commands.join("\n"))?;
+    address(&namespace, eids)?;
     wait_registered(lab, STATIC_PREFIXES * 2)?;
     speak(&namespace, eids)?;
     wait_registered(lab, STATIC_PREFIXES * 2 + eids.len() as u64)
+}
+
+/// Gives a host's interface these addresses.
+///
+/// # Errors
+/// When one cannot be added.
+pub(crate) fn address(host: &Namespace, eids: &[IpAddr]) -> Result<()> {
+    let add = |eid: &IpAddr| match eid {
+        IpAddr::V4(_) => format!("addr add {eid}/32 dev eth0"),
+        IpAddr::V6(_) => format!("addr add {eid}/128 dev eth0 nodad"),
+    };
+    let commands: Vec<String> = eids.iter().map(add).collect();
+    command::feed("ip", &["-n", host.name(), "-batch", "-"], &commands.join("\n")).map(|_| ())
 }
 
 /// Prefixes that a site of the lab registers by its config: both groups, every combination of families.

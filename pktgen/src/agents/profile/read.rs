@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use sterna_wire::{Family, VlanId};
-use toml::de::DeTable;
 
 use super::{Group, Place, Profile, talk};
 use crate::profile::ProfileError;
 use crate::profile::finding::{Finding, Findings};
+use crate::profile::read::whole;
 use crate::profile::section::{Entry, Placed, Section};
 
 /// Agents of a profile at most: each has a stack with sockets and buffers.
@@ -31,17 +31,7 @@ impl Profile {
     /// # Errors
     /// Everything that is wrong with it, in the order of the text.
     pub fn parse(text: &str) -> Result<Profile, Vec<Finding>> {
-        let mut findings = Findings::new(text);
-        let (root, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            let help = "see `sterna-pktgen show agents` for the form of a profile of agents";
-            findings.add(&error.span().unwrap_or(0..0), "", error.message(), help);
-        }
-        let profile = read(&mut Section::root(&root), &mut findings);
-        match profile {
-            Some(profile) if findings.is_empty() => Ok(profile),
-            _ => Err(findings.into_list()),
-        }
+        whole(text, "see `sterna-pktgen show agents` for the form of a profile of agents", read)
     }
 }
 

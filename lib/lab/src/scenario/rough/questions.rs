@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::command;
 use crate::error::Result;
 use crate::relay::profile::Profile;
 use crate::site::{Family, Host, Site, roaming_eid};
@@ -12,7 +11,7 @@ use crate::traffic::fan::{Fan, FanPlan, Fanned};
 use crate::underlay::rloc;
 
 use super::super::Run;
-use super::super::agents::{registered, speak, wait_registered};
+use super::super::agents::{address, registered, speak, wait_registered};
 use super::super::moving::gateway;
 use super::excuses::{Excuses, KINDS};
 use super::{Part, path};
@@ -51,14 +50,7 @@ pub fn arrive(run: &Run<'_>) -> Result<u64> {
     let namespace = run.lab.host(TO);
     let all = |family| (0..KINDS).flat_map(move |number| eids(run, number, family));
     let all: Vec<IpAddr> = Family::BOTH.into_iter().flat_map(all).collect();
-    let commands: Vec<String> = all
-        .iter()
-        .map(|eid| match eid {
-            IpAddr::V4(_) => format!("addr add {eid}/32 dev eth0"),
-            IpAddr::V6(_) => format!("addr add {eid}/128 dev eth0 nodad"),
-        })
-        .collect();
-    command::feed("ip", &["-n", namespace.name(), "-batch", "-"], &commands.join("\n"))?;
+    address(&namespace, &all)?;
     let before = registered(&run.lab)?;
     speak(&namespace, &all)?;
     wait_registered(&run.lab, before + all.len() as u64)?;
