@@ -282,6 +282,12 @@ fn a_source_check_is_asked_and_the_entry_written_again() {
     bench.requests();
     assert!(bench.event(miss("10.1.9.9", true)).is_empty());
     let request = asks(bench.requests(), "10.1.9.9/32").remove(0);
+    assert!(
+        bench.answer(&request, "10.1.9.9/32", &[THERE]).is_empty(),
+        "its packet may have overtaken the news"
+    );
+    assert!(bench.after(Duration::from_millis(310)).is_empty());
+    let request = asks(bench.requests(), "10.1.9.9/32").remove(0);
     let records = bench.answer(&request, "10.1.9.9/32", &[THERE]);
     let again = records.iter().filter(|record| matches!(record, Update::EidUpsert { .. })).count();
     assert_eq!(again, 1, "{records:?}");

@@ -5,7 +5,7 @@ use crate::counters::Basic;
 use crate::decap::{self, Outer};
 use crate::eid_side::{AHEAD, is_ndisc};
 use crate::emit::{Rewrite, Way};
-use crate::hold::{HoldKey, Role};
+use crate::hold::Role;
 use crate::inner::{self, Inner};
 use crate::layout::{GroupRow, Layout};
 use crate::recent::Allowed;
@@ -235,8 +235,8 @@ impl Step<'_, '_> {
     /// A forged source; if its packet waited for the answer that shows it, that answer counts for others too.
     fn refuse_source(&mut self) -> Verdict {
         let now_ns = self.state.now_ns;
-        if let Some(key) = self.state.replay.filter(|key| matches!(key.role, Role::Source | Role::Moved)) {
-            self.state.convicts.note(&HoldKey { role: Role::Moved, ..key }, now_ns);
+        if let Some(key) = self.state.replay.filter(|key| key.role == Role::Moved) {
+            self.state.convicts.note(&key, now_ns);
         }
         Verdict::Drop(DropReason::RlocSpoof)
     }

@@ -7,7 +7,7 @@
 //! is a convict for a second ([`crate::convicts`]).
 
 use crate::decap::Outer;
-use crate::hold::{HoldKey, Role};
+use crate::hold::Role;
 use crate::inner::Inner;
 use crate::layout::gateway;
 use crate::refuse::icmp_type;
@@ -136,9 +136,9 @@ impl Step<'_, '_> {
     fn is_forged(&self, group: &Group, inner: &Inner, value: &EidValue) -> bool {
         let state = &*self.state;
         let key = hold_key(group.iid.get(), inner.family, &inner.source, Role::Moved);
-        // It waited for either answer, and what it meets was written meanwhile.
-        let waited = state.replay.is_some_and(|held| HoldKey { role: Role::Moved, ..held } == key);
-        (waited && value.written >= Moment::at(state.replay_since_ns))
+        // What it meets was written while it waited. The first answer about a source is not yet the one to its question:
+        // the packet may have overtaken the news.
+        (state.replay == Some(key) && value.written >= Moment::at(state.replay_since_ns))
             || state.convicts.has(&key, state.now_ns)
     }
 

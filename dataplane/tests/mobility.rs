@@ -585,6 +585,28 @@ fn a_source_that_may_have_moved_waits_for_its_entry_to_be_written_again() {
 }
 
 #[test]
+fn the_first_answer_about_a_source_is_asked_for_again_if_it_speaks_against_it() {
+    let mut rig = mobile_site();
+    rig.pass(2_000_000_000);
+    let from_c = |source: &str, len| tunnelled(SITE_C, 100, &udp(source, "10.1.0.5", 64, len)[14..]);
+    let answer = |eid_of: &str, set| eid(eid_of, EidAction::Remote { set, classes: None });
+    for source in ["10.1.3.8", "10.1.3.9"] {
+        rig.inject(1, &from_c(source, 1));
+        rig.inject(1, &from_c(source, 2));
+        assert_eq!(source_misses(&rig.settle()), 1);
+        rig.apply(&[answer(&format!("{source}/32"), 3)]).unwrap();
+        rig.inject(1, &from_c(source, 3));
+        assert_eq!(source_misses(&rig.settle()), 1, "its packets may have overtaken the news");
+    }
+    assert_eq!((rig.counter("drop_rloc_spoof"), rig.counter("held")), (0, 6));
+    rig.apply(&[answer("10.1.3.8/32", C), answer("10.1.3.9/32", 3)]).unwrap();
+    rig.settle();
+    assert_eq!(lengths(&rig.collect(0)), [43, 44, 45], "one moved");
+    assert_eq!((rig.counter("drop_rloc_spoof"), rig.counter("held")), (3, 0), "and one did not");
+    assert_balanced(&rig);
+}
+
+#[test]
 fn a_source_that_moves_again_at_once_loses_nothing() {
     let mut rig = mobile_site();
     for round in 0..20 {

@@ -61,6 +61,7 @@ counters! {
     RequestsPaused = "requests_paused": "Questions put aside for a while after many requests without an answer.",
     MissPaused = "miss_paused": "A question about an EID that is put aside for a while.",
     SourceCheckPaced = "source_check_paced": "A source check not asked again because it was asked within the last second.",
+    SourceCheckAgain = "source_check_again": "A source check asked a second time, because the first answer said what was known.",
     SourceCheckLimited = "source_check_limited": "A source check refused by the rate limit of source checks.",
 
     ReplyUnknownNonce = "reply_unknown_nonce": "A Map-Reply that answers no request of ours.",

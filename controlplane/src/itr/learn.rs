@@ -45,7 +45,8 @@ impl Itr {
                 Some(key)
             }
             Says::Negative(act, lifetime) if answer.prefix.covers(&asked.1) => {
-                self.take_over_negative(answer.prefix, asked, Known::Negative(*act), *lifetime, now, out)
+                let known = (Known::Negative(*act), *lifetime);
+                self.take_over_negative(answer.prefix, asked, known, origin, now, out)
             }
             Says::Negative(..) | Says::Gone | Says::Here => {
                 self.forget(key, now, out);
@@ -59,8 +60,8 @@ impl Itr {
         &mut self,
         said: Prefix,
         asked: EidPrefix,
-        known: Known,
-        lifetime: Duration,
+        (known, lifetime): (Known, Duration),
+        origin: Origin,
         now: Instant,
         out: &mut Outbox,
     ) -> Option<EidPrefix> {
@@ -73,7 +74,7 @@ impl Itr {
         }
         self.counters.bump(Counter::NegativesLearned);
         let key = (asked.0, prefix);
-        self.store(key, known, longest.min(lifetime), Origin::default(), now, out);
+        self.store(key, known, longest.min(lifetime), Origin { published: false, ..origin }, now, out);
         Some(key)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Data from it since the last probe is as good as an answer. Probes are fast only while packets go there and nothing
 //! comes back; otherwise they are rare. One that is overdue by the measured round trip is repeated at once, and three
-//! in a row without an answer make the locator *silent*. Whether a silent locator goes out of use is decided by who
+//! without an answer make the locator *silent*. Whether a silent locator goes out of use is decided by who
 //! sees the others too, see [`super::probe`].
 
 use std::collections::VecDeque;
@@ -44,8 +44,8 @@ struct Sent {
     at: Instant,
     judged: bool,
     answered: bool,
-    /// Overdue sooner than a round trip lets it be answered: whether it is lost is not known yet.
-    open: bool,
+    /// Looked at sooner than a round trip lets it be answered: whether it is lost is known at this time.
+    open_until: Option<Instant>,
     /// Counted as lost.
     lost: bool,
     /// Somebody waits for the answer: to know whether the far control plane answers at all.
@@ -123,14 +123,14 @@ impl Remote {
             at: now,
             judged: false,
             answered: false,
-            open: false,
+            open_until: None,
             lost: false,
             asked,
             witnessed: false,
         });
         let forgotten = self.probes.len() > MAX_OUTSTANDING;
         let forgotten = forgotten.then(|| self.probes.pop_front()).flatten()?;
-        if forgotten.open {
+        if forgotten.open_until.is_some() {
             self.lost();
         }
         Some(forgotten.nonce)
@@ -158,7 +158,7 @@ impl Remote {
         let at = sent.at;
         let rtt = now.saturating_duration_since(at);
         let in_time = !std::mem::replace(&mut sent.judged, true);
-        if std::mem::replace(&mut sent.open, false) || in_time {
+        if sent.open_until.take().is_some() || in_time {
             self.loss *= 7.0 / 8.0;
         }
         // One that was taken for lost was not: the way is longer than it was, or than anybody knew.
@@ -182,7 +182,7 @@ impl Remote {
 
     /// Whether it missed enough probes, the last of them while whoever answers beside it was there.
     pub fn is_cut_off(&self, timers: &Timers) -> bool {
-        let missed = self.probes.iter().rev().find(|sent| sent.judged && !sent.answered);
+        let missed = self.probes.iter().rev().find(|sent| sent.lost);
         self.misses >= timers.probe_misses && missed.is_some_and(|sent| sent.witnessed)
     }
 
@@ -198,31 +198,52 @@ impl Remote {
         !waits
     }
 
-    /// Looks whether the last probe is overdue. If so it is a miss, unless data came meanwhile.
+    /// Looks which probes are overdue. Each is a miss, unless data came meanwhile.
     /// Gives whether a probe was found unanswered.
     pub fn judge(&mut self, timers: &Timers, now: Instant) -> bool {
         let wait = self.patience(timers, now);
-        let Some(sent) = self.probes.back_mut().filter(|sent| !sent.judged && now >= sent.at + wait) else {
-            return false;
-        };
-        sent.judged = true;
         // Over a satellite every answer comes after the next fast probe, and none of them is lost.
-        sent.open = self.rtt.is_some_and(|rtt| rtt * 2 > wait);
-        sent.lost = !sent.open;
-        let (at, open) = (sent.at, sent.open);
-        if !open {
-            self.lost();
+        let longest = wait.max(self.round_trip());
+        if let Some(sent) = self.probes.back_mut().filter(|sent| !sent.judged && now >= sent.at + wait) {
+            sent.judged = true;
+            sent.open_until = Some(sent.at + longest);
         }
+        let mut found = false;
+        while let Some(sent) = self.probes.iter_mut().find(|sent| sent.open_until.is_some_and(|at| at <= now))
+        {
+            (sent.open_until, sent.lost) = (None, true);
+            let at = sent.at;
+            self.missed(at, timers, now);
+            found = true;
+        }
+        found
+    }
+
+    /// How long an answer may take, going by the measurements; nothing before the first.
+    fn round_trip(&self) -> Duration {
+        self.rtt.unwrap_or_default() * 2
+    }
+
+    /// The probe that went out at `at` was not answered in time.
+    fn missed(&mut self, at: Instant, timers: &Timers, now: Instant) {
+        self.lost();
         // Data is told of every 100 ms: that none was yet since the probe does not mean that none came.
         let quiet = timers.fast_probe / 2;
         if self.heard.is_none_or(|heard| heard <= at && heard + quiet <= now) {
             self.misses = self.misses.saturating_add(1);
         }
-        true
     }
 
     /// What to do next.
     pub fn plan(&self, timers: &Timers, now: Instant) -> Plan {
+        let overdue = self.probes.iter().filter_map(|sent| sent.open_until).min();
+        match (self.next_probe(timers, now), overdue) {
+            (Plan::Wait(until), Some(overdue)) => Plan::Wait(until.min(overdue)),
+            (plan, _) => plan,
+        }
+    }
+
+    fn next_probe(&self, timers: &Timers, now: Instant) -> Plan {
         let last = self.probes.back();
         if let Some(sent) = last.filter(|sent| !sent.judged) {
             return Plan::Wait(sent.at + self.patience(timers, now));
@@ -279,9 +300,10 @@ impl Remote {
     /// Takes back what was counted for a probe that was answered after all, and for those after it: they may be just as
     /// late.
     fn take_back(&mut self, since: Instant) {
+        let round_trip = self.round_trip();
         for sent in self.probes.iter_mut().filter(|sent| sent.lost && sent.at >= since) {
             sent.lost = false;
-            sent.open = !sent.answered;
+            sent.open_until = (!sent.answered).then(|| sent.at + round_trip);
             self.loss = (self.loss - LOST).max(0.0);
         }
     }

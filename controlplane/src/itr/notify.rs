@@ -204,9 +204,9 @@ impl Itr {
     /// A change of a subscribed mapping.
     fn published(&mut self, about: &[Answer], series: Question, now: Instant, out: &mut Outbox) {
         let subscribed = series.key;
-        let confirms = |asked| self.pendings.get(asked).is_some_and(|pending| pending.why.confirm);
-        let confirm = self.pendings.about(subscribed).any(confirms);
+        let confirm = self.pendings.about(subscribed).any(|asked| self.decides(asked));
         let origin = Origin { published: true, confirm };
+        let known = self.known(series);
         for answer in about {
             self.take_over(answer, subscribed, origin, now, out);
             let appeared = matches!(answer.says, Says::Locators(..) | Says::Nobody(_))
@@ -219,7 +219,7 @@ impl Itr {
             if missing {
                 self.forget(subscribed, now, out);
             }
-            self.settle(series, answer.chosen);
+            self.settle(series, answer.chosen, self.known(series) != known, now);
         }
     }
 

@@ -73,6 +73,8 @@ pub struct Pending {
     pub sent: Option<Instant>,
     /// When somebody last wanted to know.
     pub demanded: Instant,
+    /// Its first answer said what was known, and the next one decides.
+    pub looked: bool,
     /// The nonces of its requests, each with the index of the map-resolver that was asked.
     nonces: Vec<(u64, usize)>,
     due: Option<Instant>,
@@ -150,8 +152,17 @@ impl Pendings {
         *self.per_group.entry(key.iid()).or_default() += 1;
         let state = State::Queued(ticket);
         let nonces = Vec::new();
-        let pending =
-            Pending { why, state, since: now, tries: 0, sent: None, demanded: now, nonces, due: None };
+        let pending = Pending {
+            why,
+            state,
+            since: now,
+            tries: 0,
+            sent: None,
+            demanded: now,
+            looked: false,
+            nonces,
+            due: None,
+        };
         self.questions.insert(key, pending);
     }
 
@@ -181,6 +192,17 @@ impl Pendings {
     /// Whether a request with this nonce was answered a short while ago.
     pub fn was_answered(&self, nonce: u64) -> bool {
         self.spent.contains(&nonce)
+    }
+
+    /// The question has an answer that does not decide it: it is asked anew at `at`.
+    pub fn look_again(&mut self, key: Question, at: Instant) {
+        let Some(pending) = self.questions.get_mut(&key) else { return };
+        (pending.looked, pending.tries, pending.sent) = (true, 0, None);
+        for (nonce, _) in std::mem::take(&mut pending.nonces) {
+            self.by_nonce.remove(&nonce);
+            self.spend(nonce);
+        }
+        self.set_state(key, State::Asked, Some(at));
     }
 
     /// The question has its answer.

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use sterna_wire::lisp::control::MapReply;
 
 use super::answer::{self, Answer, Answers, Says};
+use super::cache::Known;
 use super::counters::Counter;
 use super::learn::Origin;
+use super::pending::State;
 use super::question::Question;
 use super::said::{self, Chosen};
 use super::{EidPrefix, Itr, Surroundings};
@@ -67,7 +69,7 @@ impl Itr {
         let (settings, counters) = (&self.settings, &mut self.counters);
         let answers = answer::of_reply(&reply.records, block.as_ref(), asked.key, settings, group, counters)?;
         if self.is_outdated(asked) {
-            self.settle(asked, Chosen::For(asked.needs));
+            self.settle(asked, Chosen::For(asked.needs), false, now);
             return Err(Counter::ReplyOutdated);
         }
         let subscribed = !self.subscriptions.about(asked.key).is_empty();
@@ -101,7 +103,8 @@ impl Itr {
         out: &mut Outbox,
     ) -> Result<(), Counter> {
         let why = self.pendings.get(asked).map(|pending| pending.why).unwrap_or_default();
-        let origin = Origin { confirm: origin.confirm || why.confirm, ..origin };
+        let origin = Origin { confirm: origin.confirm || self.decides(asked), ..origin };
+        let known = self.known(asked);
         let solicited = self.cache.covering(asked.iid(), asked.prefix().addr()).next().filter(|_| why.smr);
         let covering = covering(answers);
         if covering.is_some_and(|answer| self.is_foreign(answer)) {
@@ -121,13 +124,25 @@ impl Itr {
         }
         // Without an entry those who wait would ask anew; the question goes on at its own pace instead.
         if open.is_none() || !why.waits {
-            self.settle(asked, chosen);
+            self.settle(asked, chosen, self.known(asked) != known, now);
         }
         Ok(())
     }
 
-    /// The questions about this prefix that an answer so chosen answers: all, or those for the same needs.
-    pub(super) fn settle(&mut self, asked: Question, chosen: Chosen) {
+    /// The entry that holds for what is asked.
+    pub(super) fn known(&self, asked: Question) -> Option<(EidPrefix, Known)> {
+        let key = self.cache.covering(asked.iid(), asked.prefix().addr()).next()?;
+        self.cache.get(key).map(|entry| (key, entry.known))
+    }
+
+    /// Whether the dataplane shall judge a packet's source by the next answer, even if it says what was known.
+    pub(super) fn decides(&self, asked: Question) -> bool {
+        self.pendings.get(asked).is_some_and(|pending| pending.why.confirm && pending.looked)
+    }
+
+    /// The questions about this prefix that an answer so chosen answers: all, or those for the same needs. Without
+    /// `news` a doubtful source is asked for a second time.
+    pub(super) fn settle(&mut self, asked: Question, chosen: Chosen, news: bool, now: Instant) {
         let answered = match chosen {
             Chosen::For(needs) | Chosen::Nobody(needs @ Some(_)) => vec![Question { needs, ..asked }],
             Chosen::All | Chosen::Blindly | Chosen::Nobody(None) => {
@@ -135,12 +150,26 @@ impl Itr {
             }
         };
         for asked in answered {
-            if let Some(pending) = self.pendings.finish(asked)
-                && let super::pending::State::Queued(ticket) = pending.state
+            let doubt =
+                self.pendings.get(asked).is_some_and(|pending| pending.why.confirm && !pending.looked);
+            if doubt && !news {
+                self.look_again(asked, now);
+            } else if let Some(pending) = self.pendings.finish(asked)
+                && let State::Queued(ticket) = pending.state
             {
                 self.gate.leave(asked.iid(), ticket);
             }
         }
+    }
+
+    /// The mapping system said of a doubtful source what was known. Its packets may have overtaken the news, so they
+    /// wait a little longer.
+    fn look_again(&mut self, asked: Question, now: Instant) {
+        self.counters.bump(Counter::SourceCheckAgain);
+        if let Some(State::Queued(ticket)) = self.pendings.get(asked).map(|pending| pending.state) {
+            self.gate.leave(asked.iid(), ticket);
+        }
+        self.pendings.look_again(asked, now + self.settings.timers.second_look);
     }
 
     /// Whether a Map-Server published something about it after the last request went out.

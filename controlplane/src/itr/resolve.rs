@@ -104,7 +104,8 @@ impl Itr {
         self.ask_for_packets(Question { key, needs }, false, now);
     }
 
-    /// A packet's source does not fit the mapping that we have: it may have moved. Asked once a second per EID.
+    /// A packet's source does not fit the mapping that we have: it may have moved. Asked once a second per EID, and a
+    /// second time if the answer is what we have: the packet may have overtaken the news.
     fn check_source(&mut self, asked: Question, now: Instant) {
         if self.join(asked, Why::SOURCE, now) {
             return;
@@ -205,7 +206,7 @@ impl Itr {
     fn send_request(&mut self, asked: Question, now: Instant, out: &mut Outbox) {
         let Some(pending) = self.pendings.get(asked) else { return };
         let (tries, smr) = (pending.tries, pending.why.smr);
-        if tries == 0 && pending.why.waits && now > pending.since {
+        if tries == 0 && pending.why.waits && !pending.looked && now > pending.since {
             self.counters.bump(Counter::RequestsDelayed);
         }
         let resolvers = &self.settings.resolvers;

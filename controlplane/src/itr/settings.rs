@@ -123,6 +123,9 @@ pub struct Timers {
     pub retry: Duration,
     /// up to here.
     pub retry_max: Duration,
+    /// From an answer that says what was known of a doubtful source to the second question, whose answer decides.
+    /// A Map-Register or a publication that was lost twice has been repeated by then.
+    pub second_look: Duration,
     /// Map-Requests without an answer before a pause.
     pub unanswered_max: u8,
     /// The pause.
@@ -156,6 +159,7 @@ impl Default for Timers {
             first_retry: Duration::from_millis(500),
             retry: Duration::from_secs(1),
             retry_max: Duration::from_secs(4),
+            second_look: Duration::from_millis(300),
             unanswered_max: 10,
             pause: Duration::from_secs(30),
             stale_max: minutes(1440),

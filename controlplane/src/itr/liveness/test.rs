@@ -276,3 +276,57 @@ fn a_way_that_becomes_longer_costs_little_and_not_for_long() {
     assert!((100.0..900.0).contains(&most), "{most}: the first ones look lost until one is answered");
     assert!(bench.remote.rtt.is_some_and(|rtt| rtt.as_millis() > 1000));
 }
+
+/// A remote that is known to be 900 ms away, silent for a minute, before traffic goes there again.
+fn far_and_quiet() -> Bench {
+    let mut bench = Bench::new();
+    bench.run(0, 60_000, |remote, now, millis| {
+        if millis == 900 {
+            remote.received(now);
+            remote.answered(0, true, now);
+        }
+    });
+    assert_eq!((bench.probes.as_slice(), bench.remote.misses), ([0].as_slice(), 0));
+    bench
+}
+
+#[test]
+fn traffic_that_begins_over_a_satellite_makes_no_miss() {
+    let mut bench = far_and_quiet();
+    for millis in (60_000..70_000).step_by(10) {
+        if bench.probes.contains(&(millis - 900)) {
+            let now = bench.start + Duration::from_millis(millis);
+            bench.remote.answered(millis - 900, true, now);
+        }
+        bench.run(millis, millis + 10, |remote, now, _| remote.carried = Some(now));
+        bench.remote.witness(bench.start);
+        let remote = &bench.remote;
+        assert!(
+            remote.misses == 0 && !remote.is_suspect() && !remote.is_cut_off(&bench.timers),
+            "{millis} ms"
+        );
+    }
+    assert!(bench.probes.len() > 25, "{:?}", bench.probes);
+}
+
+#[test]
+fn a_satellite_that_is_gone_is_missed_after_twice_its_round_trip() {
+    let mut bench = far_and_quiet();
+    let carried = |remote: &mut Remote, now, _| remote.carried = Some(now);
+    bench.run(60_000, 62_300, carried);
+    assert_eq!((bench.remote.misses, bench.remote.is_cut_off(&bench.timers)), (2, false));
+    bench.run(62_300, 62_500, carried);
+    bench.remote.witness(bench.start);
+    assert_eq!((bench.remote.misses, bench.remote.is_cut_off(&bench.timers)), (3, true));
+    // An answer that is later still takes all of it back.
+    bench.remote.answered(60_000, true, bench.start + Duration::from_millis(62_550));
+    assert_eq!((bench.remote.misses, bench.remote.is_cut_off(&bench.timers)), (0, false));
+    assert_eq!(bench.remote.loss as u32, 0);
+}
+
+#[test]
+fn a_lost_probe_without_traffic_is_repeated_when_its_round_trip_is_over() {
+    let mut bench = far_and_quiet();
+    bench.run(60_000, 61_900, |_, _, _| ());
+    assert_eq!((bench.probes, bench.remote.misses), (vec![0, 60_000, 61_800], 1));
+}

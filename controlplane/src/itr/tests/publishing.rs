@@ -216,7 +216,23 @@ fn a_publication_answers_those_who_doubt() {
     let (mut bench, nonce) = subscribed();
     bench.doubt("10.1.2.3");
     bench.notify(nonce + 2, &moved(1));
+    assert_eq!(bench.published(), vec![], "nothing new: asked once more");
+    bench.wait(310);
+    bench.notify(nonce + 4, &moved(1));
     assert!(bench.mappings[0].confirm);
+}
+
+#[test]
+fn a_publication_ends_a_doubt_between_two_questions() {
+    let (mut bench, nonce) = subscribed();
+    bench.doubt("10.1.2.3");
+    bench.confirm(&moved(1));
+    bench.wait(100);
+    let asked = bench.asked.len();
+    bench.notify(nonce + 2, &moved(2));
+    assert_eq!(bench.published(), vec![mapped("10.1.2.3/32", &[2])]);
+    bench.wait_s(5);
+    assert_eq!(bench.asked.len(), asked, "nothing is left to ask");
 }
 
 #[test]

@@ -267,14 +267,67 @@ fn a_doubtful_source_is_confirmed_even_if_nothing_changed() {
     assert_eq!(bench.asked.len(), 2);
     assert_eq!(bench.asked[1].prefix(), prefix("10.1.2.3/32"));
     bench.reply(&[record(group(), "10.1.2.0/24", &[1])]);
+    assert_eq!(bench.published(), vec![], "its packets may have overtaken the news");
+    bench.wait(299);
+    assert_eq!((bench.asked.len(), bench.count(Counter::SourceCheckAgain)), (2, 1));
+    bench.wait(10);
+    assert_eq!((bench.asked.len(), bench.asked[2].prefix()), (3, prefix("10.1.2.3/32")));
+    bench.reply(&[record(group(), "10.1.2.0/24", &[1])]);
     assert!(bench.mappings[0].confirm && bench.mappings.len() == 1);
     bench.mappings.clear();
     bench.doubt("10.1.2.3");
-    assert_eq!((bench.asked.len(), bench.count(Counter::SourceCheckPaced)), (2, 1));
+    assert_eq!((bench.asked.len(), bench.count(Counter::SourceCheckPaced)), (3, 1));
     bench.wait(1000);
     bench.doubt("10.1.2.3");
     bench.reply(&[record(group(), "10.1.2.3/32", &[2])]);
     assert_eq!(bench.published(), vec![mapped("10.1.2.3/32", &[2])], "it moved");
+    assert_eq!(bench.count(Counter::SourceCheckAgain), 1);
+}
+
+#[test]
+fn news_that_came_late_is_found_by_the_second_question() {
+    let mut bench = Bench::new(settings());
+    bench.learn("10.1.2.3", record(group(), "10.1.2.3/32", &[1]));
+    bench.doubt("10.1.2.3");
+    bench.reply(&[record(group(), "10.1.2.3/32", &[1])]);
+    let late = bench.asked.last().unwrap().nonce();
+    bench.wait(310);
+    bench.reply_to(late, &[record(group(), "10.1.2.3/32", &[3])]);
+    assert_eq!((bench.published(), bench.count(Counter::ReplyDuplicate)), (vec![], 1), "an answered nonce");
+    bench.reply(&[record(group(), "10.1.2.3/32", &[2])]);
+    assert_eq!(bench.published(), vec![mapped("10.1.2.3/32", &[2])]);
+    bench.wait_s(20);
+    assert_eq!(bench.asked.len(), 3, "it is answered");
+}
+
+#[test]
+fn a_second_question_that_is_lost_is_repeated() {
+    let mut bench = Bench::new(settings());
+    bench.learn("10.1.2.3", record(group(), "10.1.2.3/32", &[1]));
+    bench.doubt("10.1.2.3");
+    bench.wait(600);
+    assert_eq!(bench.asked.len(), 3, "the first was lost already");
+    bench.reply(&[record(group(), "10.1.2.3/32", &[1])]);
+    bench.wait(310);
+    assert_eq!(bench.asked.len(), 4);
+    bench.wait(600);
+    assert_eq!(bench.asked.len(), 5);
+    assert_eq!(bench.count(Counter::RequestsDelayed), 0);
+    bench.reply(&[record(group(), "10.1.2.3/32", &[1])]);
+    assert!(bench.mappings[0].confirm);
+}
+
+#[test]
+fn a_doubtful_source_that_nobody_has_is_confirmed_too() {
+    let mut bench = Bench::new(settings());
+    bench.learn("10.1.2.3", nobody(group(), "10.1.2.3/32", 15));
+    bench.doubt("10.1.2.3");
+    bench.reply(&[nobody(group(), "10.1.2.3/32", 15)]);
+    assert_eq!(bench.published(), vec![]);
+    bench.wait(310);
+    bench.reply(&[nobody(group(), "10.1.2.3/32", 15)]);
+    assert!(bench.mappings[0].confirm);
+    assert_eq!(bench.published(), vec![negative("10.1.2.3/32")]);
 }
 
 #[test]
