@@ -153,7 +153,7 @@ fn lisp_counters() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     let dispatch = lisp::Counters::default();
     let all: Vec<(&str, Vec<(&str, String)>)> = vec![
         ("dispatch: before any role looks", dispatch.iter().map(|(name, _, help)| (name, help)).collect()),
-        ("itr", itr::Counter::ALL.iter().map(|of| (of.name(), of.help().to_owned())).collect()),
+        ("itr", itr::Counter::ALL.iter().map(|of| (of.name(), of.sentence().to_owned())).collect()),
         ("etr", etr::Counter::ALL.iter().map(|of| (of.name(), of.sentence().to_owned())).collect()),
         (
             "server: Map-Server and Map-Resolver",
@@ -165,7 +165,7 @@ fn lisp_counters() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
         ),
         (
             "eid_api: agents at their gateway's address",
-            eid_api::counters::Counter::ALL.iter().map(|of| (of.name(), of.help().to_owned())).collect(),
+            eid_api::counters::Counter::ALL.iter().map(|of| (of.name(), of.sentence().to_owned())).collect(),
         ),
     ];
     let tidy = |(title, counters): (_, Vec<_>)| {

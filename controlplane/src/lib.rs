@@ -31,6 +31,7 @@ pub mod agents;
 pub mod api;
 pub mod clock;
 pub mod context;
+mod counting;
 pub mod desired;
 pub mod eid_api;
 pub mod etr;

@@ -1,32 +1,30 @@
 //! Updates become tables: the only writer of everything that packets are looked up in.
 //!
 //! Entries of an earlier channel session stay until the new one's sync has ended; then whatever it did not
-//! confirm is swept. Nothing that a burst may still see is freed (see [`crate::rows`]).
+//! confirm is swept ([`session`]). Nothing that a burst may still see is freed (see [`crate::rows`]).
+
+mod entries;
+mod session;
+mod underlay;
 
 use crate::attached::Attached;
 use crate::checks::{Checking, Checks};
 use crate::classes::ClassesRow;
 use crate::encap::build_adjacency;
-use crate::layout::{Attachment, DEFAULT_SETTINGS, Layout, PortRow, Side, tag_of};
-use crate::locator::build_set;
+use crate::layout::{DEFAULT_SETTINGS, Layout, PortRow, Side};
 use crate::marks::Marks;
 use crate::mobility::Mobility;
 use crate::policies::Policies;
 use crate::relays::Relays;
-use crate::rows::{Named, Rows};
-use crate::tables::{
-    AdjacencyRow, EidBody, EidValue, HopRow, LOCAL_TAG, LocatorRow, Moment, NO_ROW, SetRow, Tables,
-    address_tag,
-};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use crate::rows::Rows;
+use crate::tables::{AdjacencyRow, EidValue, HopRow, SetRow, Tables};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use sterna_shm::{
-    Adjacency, EidAction, Event, Group, LOCAL, LocatorSet, NegativeAction, NextHop, PRIORITY_NEVER,
-    RefusedKind, Settings, Update,
-};
-use sterna_table::{CellsWriter, Domain, EidKey, EidWriter, PublishedWriter, cells, eid_table, published};
-use sterna_wire::{Family, Iid, Mac, Prefix, VlanId, addr_bytes};
+use sterna_shm::{Adjacency, Event, Group, LocatorSet, RefusedKind, Settings, Update};
+use sterna_table::{CellsWriter, Domain, EidWriter, PublishedWriter, cells, eid_table, published};
+use sterna_wire::{Iid, Mac, addr_bytes};
+pub(crate) use underlay::give_back;
 
 /// RLOCs of our own; the XDP program has room for as many.
 const MAX_LOCAL_RLOCS: usize = 1024;
@@ -174,39 +172,6 @@ impl Applier {
         self.now_ns = now_ns;
     }
 
-    /// A control plane connected: its numbers are its own.
-    pub fn begin_session(&mut self) {
-        self.hops.forget_numbers();
-        self.adjacencies.forget_numbers();
-        self.sets.forget_numbers();
-        self.classes.forget_numbers();
-        self.drop_unused_rows();
-    }
-
-    /// Rows that no EID leads to, left behind by a session that ended before its sync did: without this, a control
-    /// plane that fails again and again would use up all rows.
-    fn drop_unused_rows(&mut self) {
-        let (mut sets, mut classes) = (HashSet::new(), HashSet::new());
-        for (_, value) in self.writers.eids.iter() {
-            sets.extend(value.body.set());
-            classes.extend(value.body.classes());
-        }
-        let rows = classes.iter().filter_map(|row| self.writers.classes.get(*row));
-        sets.extend(rows.flat_map(|row: ClassesRow| row.sets()));
-        let adjacencies: HashSet<u32> = sets
-            .iter()
-            .filter_map(|row| self.set_facts.get(row))
-            .flat_map(|set| set.as_slice().iter().map(|locator| locator.adjacency))
-            .collect();
-        let hops: HashSet<u32> =
-            adjacencies.iter().filter_map(|row| self.adjacency_facts.get(row)).map(|a| a.next_hop).collect();
-        self.classes.keep(&classes, &self.domain);
-        self.sets.keep(&sets, &self.domain);
-        self.adjacencies.keep(&adjacencies, &self.domain);
-        self.hops.keep(&hops, &self.domain);
-        self.reclaim();
-    }
-
     /// Applies one update. An event that comes back goes to the control plane.
     ///
     /// Call [`Applier::flush`] after a batch: layout changes are published together.
@@ -268,212 +233,6 @@ impl Applier {
         Ok(None)
     }
 
-    fn put_hop(&mut self, id: u32, hop: NextHop) -> Option<Event> {
-        // What leaves through an eid-side port must never be the underlay's.
-        if self.ports.get(usize::from(hop.port)).is_none_or(|port| port.side == Side::Eid) {
-            self.hops.refuse(id);
-            return refused(RefusedKind::UnknownPort, u64::from(hop.port));
-        }
-        let full = refused(RefusedKind::NextHopTableFull, u64::from(id));
-        if !self.hops.has_row_for(id) {
-            self.reclaim();
-        }
-        let Some(row) = self.hops.confirm(id, self.epoch) else { return full };
-        let value = HopRow { port: hop.port, source: hop.source, destination: hop.destination };
-        let before = self.writers.hops.get(row);
-        if before == Some(value) || self.writers.hops.set(row, value).is_ok() {
-            return None;
-        }
-        give_back(&mut self.hops, id, before.is_none(), &self.domain);
-        full
-    }
-
-    fn put_adjacency(&mut self, id: u32, adjacency: Adjacency) -> Result<Option<Event>, Fault> {
-        let full = refused(RefusedKind::AdjacencyTableFull, u64::from(id));
-        let hop = match self.hops.named(adjacency.next_hop) {
-            Named::Row(row) => row,
-            Named::Unknown => return Err(Fault::UnknownId(adjacency.next_hop)),
-            Named::Refused => {
-                self.adjacencies.refuse(id);
-                return Ok(full);
-            }
-        };
-        let value =
-            build_adjacency(&adjacency, hop, self.settings.outer_df).ok_or(Fault::MixedFamilies(id))?;
-        if !self.adjacencies.has_row_for(id) {
-            self.reclaim();
-        }
-        let Some(row) = self.adjacencies.confirm(id, self.epoch) else { return Ok(full) };
-        let before = self.writers.adjacencies.get(row);
-        if before != Some(value) && self.writers.adjacencies.set(row, value).is_err() {
-            give_back(&mut self.adjacencies, id, before.is_none(), &self.domain);
-            return Ok(full);
-        }
-        self.adjacency_facts.insert(row, Adjacency { next_hop: hop, ..adjacency });
-        // Sets carry copies of these two.
-        let copied = |row: &AdjacencyRow| (row.remote, row.payload_mtu());
-        if before.is_some_and(|before| copied(&before) != copied(&value)) {
-            self.rebuild_sets_of(row);
-        }
-        Ok(None)
-    }
-
-    /// An adjacency's MTU or address changed: the sets that use it carry copies of both.
-    fn rebuild_sets_of(&mut self, adjacency: u32) {
-        let uses = |set: &LocatorSet| set.as_slice().iter().any(|l| l.adjacency == adjacency);
-        let rows: Vec<u32> =
-            self.set_facts.iter().filter(|(_, set)| uses(set)).map(|(row, _)| *row).collect();
-        for row in rows {
-            if let Some(facts) = self.set_facts.get(&row).copied() {
-                let value = self.set_row(&facts);
-                // No room for the copy just now: the old row stays valid, the next update rebuilds it.
-                let _ = self.writers.sets.set(row, value);
-            }
-        }
-    }
-
-    fn put_set(&mut self, id: u32, set: &LocatorSet) -> Result<Option<Event>, Fault> {
-        let full = refused(RefusedKind::SetTableFull, u64::from(id));
-        let mut locators = Vec::with_capacity(set.as_slice().len());
-        for locator in set.as_slice() {
-            match self.adjacencies.named(locator.adjacency) {
-                _ if locator.adjacency == LOCAL => locators.push(*locator),
-                Named::Row(row) => locators.push(sterna_shm::Locator { adjacency: row, ..*locator }),
-                Named::Unknown => return Err(Fault::UnknownId(locator.adjacency)),
-                Named::Refused => {
-                    self.sets.refuse(id);
-                    return Ok(full);
-                }
-            }
-        }
-        let Some(facts) = LocatorSet::new(&locators) else { return Err(Fault::UnknownId(id)) };
-        if !self.sets.has_row_for(id) {
-            self.reclaim();
-        }
-        let Some(row) = self.sets.confirm(id, self.epoch) else { return Ok(full) };
-        let before = self.writers.sets.get(row);
-        if before.is_some() && self.set_facts.get(&row) == Some(&facts) {
-            return Ok(None);
-        }
-        let value = self.set_row(&facts);
-        if self.writers.sets.set(row, value).is_err() {
-            give_back(&mut self.sets, id, before.is_none(), &self.domain);
-            return Ok(full);
-        }
-        self.set_facts.insert(row, facts);
-        Ok(None)
-    }
-
-    fn set_row(&mut self, facts: &LocatorSet) -> SetRow {
-        self.set_generation = self.set_generation.wrapping_add(1);
-        let mut keys = Vec::new();
-        let mut rows = Vec::new();
-        let mut payload_mtu = u16::MAX;
-        for locator in facts.as_slice() {
-            let here = locator.adjacency == LOCAL;
-            let adjacency = self.writers.adjacencies.get(locator.adjacency).filter(|_| !here);
-            let remote = adjacency.map_or([0; 16], |a| a.remote);
-            let sends = locator.usable && locator.priority != PRIORITY_NEVER;
-            if let (true, Some(adjacency)) = (sends, adjacency) {
-                payload_mtu = payload_mtu.min(adjacency.payload_mtu());
-            }
-            keys.push(address_key(&remote));
-            rows.push(LocatorRow {
-                adjacency: locator.adjacency,
-                tag: if here { LOCAL_TAG } else { address_tag(&remote) },
-                priority: locator.priority,
-                weight: locator.weight,
-                usable: locator.usable,
-                keep: locator.keep,
-            });
-        }
-        build_set(&rows, &keys, payload_mtu, self.set_generation)
-    }
-
-    fn put_eid(&mut self, iid: Iid, prefix: Prefix, action: EidAction) -> Result<Option<Event>, Fault> {
-        let body = match self.body_of(action) {
-            Ok(body) => body,
-            Err(Unfit::Fault(fault)) => return Err(fault),
-            Err(Unfit::Refused(kind, id)) => return Ok(refused(kind, id.into())),
-        };
-        let entry = self.value(self.attached.keep_agent(iid, prefix, body));
-        let key = EidKey::prefix(iid, prefix);
-        if prefix.is_host() {
-            self.note_departure(iid, prefix.addr(), &key, &entry.body);
-        }
-        if self.writers.eids.insert(key, entry).is_err() {
-            self.writers.eids.reclaim();
-            if self.writers.eids.insert(key, entry).is_err() {
-                return Ok(refused(RefusedKind::EidTableFull, u64::from(iid.get())));
-            }
-        }
-        // Only now: what the agents had goes when the answer that replaces it is there.
-        let gone = self.attached.note(iid, prefix, body, self.epoch);
-        self.remove_agents(iid, &gone);
-        Ok(None)
-    }
-
-    /// The entry of an action, with rows for numbers.
-    fn body_of(&self, action: EidAction) -> Result<EidBody, Unfit> {
-        let set_row = |set| row_of(&self.sets, set, RefusedKind::SetTableFull);
-        let classes_row = |classes: Option<u32>| {
-            classes.map_or(Ok(NO_ROW), |id| row_of(&self.classes, id, RefusedKind::ClassesTableFull))
-        };
-        let tag = |vlan: Option<VlanId>| vlan.map_or(0, |vlan| vlan.get());
-        Ok(match action {
-            EidAction::Remote { set, classes } => {
-                EidBody::Remote { set: set_row(set)?, classes: classes_row(classes)? }
-            }
-            EidAction::Away { set } => EidBody::Away { set: set_row(set)? },
-            EidAction::Hold => EidBody::Hold,
-            EidAction::Negative { action } => EidBody::Negative { native: action == NegativeAction::Native },
-            EidAction::Local { port, vlan, via } => EidBody::Served { port, vlan: tag(vlan), via },
-            EidAction::LocalHost { port, vlan, mac } => {
-                EidBody::Agent { port, vlan: tag(vlan), mac, given: true }
-            }
-            EidAction::Skill { port, vlan, mac, set, classes } => EidBody::Skill {
-                port,
-                vlan: tag(vlan),
-                mac,
-                set: set.map_or(Ok(NO_ROW), set_row)?,
-                classes: classes_row(classes)?,
-            },
-        })
-    }
-
-    /// The last digits of the epoch, as entries have them.
-    fn session(&self) -> u16 {
-        self.epoch as u16
-    }
-
-    /// An entry as it is written now.
-    pub(crate) fn value(&self, body: EidBody) -> EidValue {
-        EidValue { body, session: self.session(), written: Moment::at(self.now_ns) }
-    }
-
-    /// What a packet for an address would find.
-    pub(crate) fn longest(&self, iid: Iid, eid: IpAddr) -> Option<EidBody> {
-        let entry =
-            |len: u8| Some(self.writers.eids.get(&EidKey::prefix(iid, Prefix::masked(eid, len).ok()?))?.body);
-        self.writers.eids.lengths(iid, Family::of(eid)).into_iter().find_map(entry)
-    }
-
-    /// The attachment of the group, for an address of its dynamic ranges.
-    pub(crate) fn home_of_agents(&self, iid: Iid, eid: IpAddr) -> Option<Attachment> {
-        let (group, _) = self.groups.get(&iid)?;
-        let home = Attachment { port: group.port, vlan: tag_of(group) };
-        self.mobility.is_dynamic(iid, eid).then_some(home)
-    }
-
-    fn delete_eid(&mut self, iid: Iid, prefix: Prefix) {
-        let gone = self.attached.forget(iid, prefix);
-        self.remove_agents(iid, &gone);
-        // A host prefix may go while its agent stays, in the prefix around it.
-        if !self.attached.has_agent(iid, prefix) {
-            self.writers.eids.remove(&EidKey::prefix(iid, prefix));
-        }
-    }
-
     fn put_group(&mut self, group: Group) -> Option<Event> {
         if self.ports.get(usize::from(group.port)).is_none_or(|port| port.side == Side::Rloc) {
             return refused(RefusedKind::UnknownPort, u64::from(group.port));
@@ -501,39 +260,6 @@ impl Applier {
                 }
             }
         }
-    }
-
-    /// Everything that the finished sync did not confirm goes.
-    fn sweep(&mut self) {
-        let epoch = self.epoch;
-        let gone = self.attached.sweep(epoch);
-        for (iid, agents) in gone {
-            self.remove_agents(iid, &agents);
-        }
-        let (attached, session) = (&self.attached, self.session());
-        let stale: Vec<EidKey> = self
-            .writers
-            .eids
-            .iter()
-            .filter(|(key, value)| {
-                value.session != session && !attached.is_agent(key.iid(), key.addr(), &value.body)
-            })
-            .map(|(key, _)| key)
-            .collect();
-        for key in stale {
-            self.writers.eids.remove(&key);
-            self.attached.swept(&key);
-        }
-        self.mobility.sweep(epoch);
-        self.policies.sweep(epoch);
-        let before = (self.groups.len(), self.rlocs.len());
-        self.groups.retain(|_, (_, confirmed)| *confirmed == epoch);
-        self.rlocs.retain(|_, confirmed| *confirmed == epoch);
-        self.layout_changed |= before != (self.groups.len(), self.rlocs.len());
-        self.classes.sweep(epoch, &self.domain);
-        self.sets.sweep(epoch, &self.domain);
-        self.adjacencies.sweep(epoch, &self.domain);
-        self.hops.sweep(epoch, &self.domain);
     }
 
     /// Publishes pending layout changes, frees what nobody sees, and says what the XDP program must learn.
@@ -569,28 +295,6 @@ impl Applier {
         changes
     }
 
-    /// Frees what every worker has passed; call it regularly.
-    pub fn reclaim(&mut self) {
-        let Writers { eids, sets, classes, adjacencies, hops, layout, relays } = &mut self.writers;
-        self.classes.reclaim(&self.domain, |row| classes.clear(row));
-        self.sets.reclaim(&self.domain, |row| {
-            sets.clear(row);
-            self.set_facts.remove(&row);
-        });
-        self.adjacencies.reclaim(&self.domain, |row| {
-            adjacencies.clear(row);
-            self.adjacency_facts.remove(&row);
-        });
-        self.hops.reclaim(&self.domain, |row| hops.clear(row));
-        eids.reclaim();
-        sets.reclaim();
-        classes.reclaim();
-        adjacencies.reclaim();
-        hops.reclaim();
-        layout.reclaim();
-        relays.reclaim();
-    }
-
     /// Bytes of the EID table, and its entries.
     pub fn eid_footprint(&self) -> (usize, usize) {
         (self.writers.eids.bytes(), self.writers.eids.len())
@@ -602,43 +306,12 @@ impl Applier {
     }
 }
 
-/// A row could not be written. One that was never written is not a number's row; any other keeps its old value.
-pub(crate) fn give_back(rows: &mut Rows, id: u32, is_new: bool, domain: &Domain) {
-    if is_new {
-        rows.retire(id, domain);
-        rows.refuse(id);
-    }
-}
-
-/// Why an action is no entry.
-enum Unfit {
-    Fault(Fault),
-    /// What it refers to found no room.
-    Refused(RefusedKind, u32),
-}
-
-/// The row of a number.
-fn row_of(rows: &Rows, id: u32, full: RefusedKind) -> Result<u32, Unfit> {
-    match rows.named(id) {
-        Named::Row(row) => Ok(row),
-        Named::Unknown => Err(Unfit::Fault(Fault::UnknownId(id))),
-        Named::Refused => Err(Unfit::Refused(full, id)),
-    }
-}
-
 fn refusal_of(done: Result<(), RefusedKind>, iid: Iid) -> Option<Event> {
     done.err().and_then(|kind| refused(kind, u64::from(iid.get())))
 }
 
 pub(crate) fn refused(kind: RefusedKind, detail: u64) -> Option<Event> {
     Some(Event::Refused { kind, detail })
-}
-
-/// A locator's identity for the slot table: its address, not its place.
-fn address_key(address: &[u8; 16]) -> u64 {
-    let (high, low) = address.split_at(8);
-    let word = |half: &[u8]| half.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
-    sterna_cpu::fold_multiply(word(high) ^ 0xff51_afd7_ed55_8ccd, word(low) ^ 0xc4ce_b9fe_1a85_ec53)
 }
 
 /// The address bytes of a locator as the tables hold them.

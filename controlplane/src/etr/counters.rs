@@ -1,33 +1,7 @@
 //! What the ETR did and what it refused: one counter and one sentence each.
 
-/// Declares the closed set of counters: variant, name, sentence.
-macro_rules! counters {
-    ($($variant:ident $name:literal $sentence:literal)*) => {
-        /// Something that the ETR counts.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(usize)]
-        pub enum Counter {
-            $(#[doc = $sentence] $variant,)*
-        }
-
-        impl Counter {
-            /// All of them, in the order of declaration.
-            pub const ALL: &[Counter] = &[$(Counter::$variant),*];
-
-            /// Its name, in lower case with underscores.
-            pub const fn name(self) -> &'static str {
-                match self { $(Counter::$variant => $name,)* }
-            }
-
-            /// What it counts, in one sentence.
-            pub const fn sentence(self) -> &'static str {
-                match self { $(Counter::$variant => $sentence,)* }
-            }
-        }
-    };
-}
-
-counters! {
+crate::counting::counters! {
+    /// Something that the ETR counts.
     RegistersSent "registers_sent" "Map-Registers sent."
     RegisterRecordsSent "register_records_sent" "Records in the Map-Registers sent."
     RegisterRetries "register_retries" "Records registered again because no Map-Notify came."
@@ -111,58 +85,4 @@ counters! {
     HoldsExpired "holds_expired" "Agents that were detached and attached nowhere else in time."
     AssignTaken "assign_taken" "EIDs picked for an agent that somebody has already."
     AssignFailed "assign_failed" "Agents that could not be given an EID."
-}
-
-/// The counters' values.
-#[derive(Clone, Debug)]
-pub struct Counters([u64; Counter::ALL.len()]);
-
-impl Counters {
-    pub(super) fn new() -> Self {
-        Self([0; Counter::ALL.len()])
-    }
-
-    pub(super) fn add(&mut self, counter: Counter, count: usize) {
-        self.0[counter as usize] = self.0[counter as usize].wrapping_add(count as u64);
-    }
-
-    pub(super) fn count(&mut self, counter: Counter) {
-        self.add(counter, 1);
-    }
-
-    /// The value of one counter.
-    pub fn get(&self, counter: Counter) -> u64 {
-        self.0[counter as usize]
-    }
-
-    /// All counters with their values.
-    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
-        Counter::ALL.iter().map(|counter| (*counter, self.get(*counter)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_counter_has_a_name_and_a_sentence_of_its_own() {
-        let names: BTreeSet<_> = Counter::ALL.iter().map(|counter| counter.name()).collect();
-        let sentences: BTreeSet<_> = Counter::ALL.iter().map(|counter| counter.sentence()).collect();
-        assert_eq!((names.len(), sentences.len()), (Counter::ALL.len(), Counter::ALL.len()));
-        assert!(sentences.iter().all(|sentence| sentence.ends_with('.')));
-        assert!(names.iter().all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
-    }
-
-    #[test]
-    fn counting_one_leaves_the_others() {
-        let mut counters = Counters::new();
-        counters.count(Counter::SmrSent);
-        counters.add(Counter::SmrSent, 2);
-        assert!(
-            counters.iter().all(|(counter, value)| value == if counter == Counter::SmrSent { 3 } else { 0 })
-        );
-    }
 }

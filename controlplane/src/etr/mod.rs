@@ -170,7 +170,7 @@ impl Etr {
             correspondents: Correspondents::new(settings.limits.smr_rate),
             replays: Replays::default(),
             limits: RunningLimits::new(&settings.limits),
-            counters: Counters::new(),
+            counters: Counters::default(),
             started: false,
             settings,
             identity,

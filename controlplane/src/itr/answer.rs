@@ -85,12 +85,12 @@ pub fn of_reply(
     let mut answers = Vec::new();
     for (prefix, index, record) in judged {
         if !outer.covers(&prefix) {
-            counters.bump(Counter::RecordOutside);
+            counters.count(Counter::RecordOutside);
         } else if let Some(refused) = overclaims(prefix, record, settings, group) {
             if covering == Some(prefix) {
                 return Err(refused);
             }
-            counters.bump(refused);
+            counters.count(refused);
         } else {
             answers.push(answer((asked.0, prefix), (index, record), block, settings, counters));
         }
@@ -112,15 +112,15 @@ pub fn of_notify(
     for (index, record) in within(records, settings, counters).iter().enumerate() {
         let named = record.prefix().filter(|key| ours(*key));
         let Some((iid, prefix)) = named else {
-            counters.bump(Counter::NotifyUnrelated);
+            counters.count(Counter::NotifyUnrelated);
             continue;
         };
         let Some(group) = settings.groups.get(&iid) else {
-            counters.bump(Counter::NotifyUnrelated);
+            counters.count(Counter::NotifyUnrelated);
             continue;
         };
         match overclaims(prefix, record, settings, group) {
-            Some(refused) => counters.bump(refused),
+            Some(refused) => counters.count(refused),
             None => {
                 let said = answer((iid, prefix), (index, record), block, settings, counters);
                 answers.push((iid, said));
@@ -173,7 +173,7 @@ fn answer(
         _ => Vec::new(),
     };
     if let (Says::Negative(_, lifetime), Chosen::Nobody(_)) = (&says, chosen) {
-        counters.bump(Counter::NoMatches);
+        counters.count(Counter::NoMatches);
         says = Says::Nobody(*lifetime);
     }
     Answer { prefix: key.1, says, chosen, about }

@@ -72,7 +72,7 @@ impl Itr {
             self.forget(asked, now, out);
             return None;
         }
-        self.counters.bump(Counter::NegativesLearned);
+        self.counters.count(Counter::NegativesLearned);
         let key = (asked.0, prefix);
         self.store(key, known, longest.min(lifetime), Origin { published: false, ..origin }, now, out);
         Some(key)
@@ -139,7 +139,7 @@ impl Itr {
         self.observe(now);
         let key = (iid, prefix);
         if self.cache.len() >= self.settings.limits.entries {
-            self.counters.bump(Counter::AdoptRefused);
+            self.counters.count(Counter::AdoptRefused);
             return false;
         }
         if self.cache.get(key).is_some() {
@@ -196,7 +196,11 @@ impl Itr {
         while self.cache.len() >= limits.entries || (negative && self.cache.negatives() >= limits.negatives) {
             let Some(victim) = self.cache.victim() else { return };
             let positive = self.cache.get(victim).is_some_and(Entry::is_positive);
-            self.counters.bump(if positive { Counter::CacheEvicted } else { Counter::CacheEvictedNegatives });
+            self.counters.count(if positive {
+                Counter::CacheEvicted
+            } else {
+                Counter::CacheEvictedNegatives
+            });
             self.forget(victim, now, out);
         }
     }

@@ -43,22 +43,22 @@ pub fn usable(records: &[LocatorRecord], own: &[IpAddr], counters: &mut Counters
     let mut own_seen = false;
     for record in records {
         let Some(address) = record.address.rloc() else {
-            counters.bump(Counter::LocatorUnknownForm);
+            counters.count(Counter::LocatorUnknownForm);
             continue;
         };
         if own.contains(&address) {
-            counters.bump(Counter::LocatorOwn);
+            counters.count(Counter::LocatorOwn);
             own_seen = true;
             continue;
         }
         if !is_unicast(address) {
-            counters.bump(Counter::LocatorBadAddress);
+            counters.count(Counter::LocatorBadAddress);
             continue;
         }
         let priority = if record.reachable { record.priority } else { SOURCE_ONLY };
         let locator = Locator { address, priority, weight: record.weight };
         if let Some(known) = found.get_mut(&address) {
-            counters.bump(Counter::LocatorDuplicate);
+            counters.count(Counter::LocatorDuplicate);
             *known = if locator.priority < known.priority { locator } else { *known };
         } else {
             found.insert(address, locator);

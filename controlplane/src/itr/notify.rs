@@ -42,7 +42,7 @@ impl Itr {
             return false;
         }
         match self.authenticate(notify, message) {
-            Err(reason) => self.counters.bump(reason),
+            Err(reason) => self.counters.count(reason),
             Ok((key, coverage)) => {
                 self.authentic(notify, found, coverage, now, out);
                 if !matches!(found, Some(Match::Old(_))) && self.is_for_us(notify, coverage) {
@@ -63,12 +63,12 @@ impl Itr {
         out: &mut Outbox,
     ) {
         if !self.is_for_us(notify, coverage) {
-            return self.counters.bump(Counter::NotifyForeignXtr);
+            return self.counters.count(Counter::NotifyForeignXtr);
         }
         match found {
             Some(Match::New(series)) => self.publication(notify, series, coverage, now, out),
-            Some(Match::Old(_)) => self.counters.bump(Counter::NotifyReplayed),
-            Some(Match::Same(_)) | None => self.counters.bump(Counter::NotifyDuplicate),
+            Some(Match::Old(_)) => self.counters.count(Counter::NotifyReplayed),
+            Some(Match::Same(_)) | None => self.counters.count(Counter::NotifyDuplicate),
         }
     }
 
@@ -96,14 +96,14 @@ impl Itr {
         out: &mut Outbox,
     ) {
         self.silence.broken();
-        self.counters.bump(Counter::NotifiesAccepted);
+        self.counters.count(Counter::NotifiesAccepted);
         let asked = self.pendings.of_nonce(notify.nonce).filter(|asked| asked.key == series.key);
         let block = self.block_of(notify, coverage);
         let chosen = said::chosen(block.as_ref(), 0);
         let series = self.follow_series(series, chosen, notify.nonce, now);
         let first = self.subscriptions.accept(series, notify.nonce);
         if first {
-            self.counters.bump(Counter::SubscriptionsConfirmed);
+            self.counters.count(Counter::SubscriptionsConfirmed);
         }
         self.take_records(notify, (series, asked), block.as_ref(), first, now, out);
     }
@@ -141,7 +141,7 @@ impl Itr {
             Some(asked) => {
                 let answers = Answers { answers: about, covering };
                 if let Err(reason) = self.accept(&answers, asked, origin, now, out) {
-                    self.counters.bump(reason);
+                    self.counters.count(reason);
                 }
             }
             None => self.published(&about, series, now, out),
@@ -155,7 +155,7 @@ impl Itr {
     fn block_of(&mut self, notify: &MapNotify, coverage: Coverage) -> Option<Acx> {
         let block = said::block(&notify.tail, &mut self.counters)?;
         if coverage == Coverage::RecordsOnly {
-            self.counters.bump(Counter::ContextUnauthentic);
+            self.counters.count(Counter::ContextUnauthentic);
             return None;
         }
         Some(block)
@@ -168,7 +168,7 @@ impl Itr {
             Chosen::For(needs) if needs != series.needs && self.classes.constraints(needs).is_some() => {
                 let named = Question { needs, ..series };
                 if !self.has_subscription_for(named) {
-                    self.counters.bump(Counter::SubscriptionsFull);
+                    self.counters.count(Counter::SubscriptionsFull);
                     return series;
                 }
                 self.subscriptions.fork(named, nonce);
@@ -251,7 +251,7 @@ impl Itr {
             ack.xtr = None;
             ack.tail.clear();
         }
-        self.counters.bump(Counter::NotifiesAcknowledged);
+        self.counters.count(Counter::NotifiesAcknowledged);
         out.datagrams.push(Datagram { from: None, to: from, bytes: ack.signed(key) });
     }
 }

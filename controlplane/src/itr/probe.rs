@@ -78,7 +78,7 @@ impl Prober {
             return;
         }
         if self.remotes.len() >= settings.limits.remotes {
-            counters.bump(Counter::RemotesFull);
+            counters.count(Counter::RemotesFull);
             return;
         }
         let mut new = Remote::new(idle_gap(settings, random));
@@ -162,9 +162,9 @@ impl Prober {
         let Some(known) = self.remotes.get_mut(&remote) else { return };
         let before = known.state;
         let Some(sent) = known.answered(reply.nonce, says_reachable(remote, reply), now) else {
-            return counters.bump(Counter::ReplyDuplicate);
+            return counters.count(Counter::ReplyDuplicate);
         };
-        counters.bump(Counter::ProbeReplies);
+        counters.count(Counter::ProbeReplies);
         if known.settle_term() {
             self.moved.insert(remote);
         }
@@ -225,7 +225,7 @@ impl Prober {
         let timers = &around.settings.timers;
         let Some(known) = self.remotes.get_mut(&remote) else { return };
         if known.judge(timers, now) {
-            counters.bump(Counter::ProbesUnanswered);
+            counters.count(Counter::ProbesUnanswered);
             if known.settle_term() {
                 self.moved.insert(remote);
             }
@@ -256,11 +256,11 @@ impl Prober {
         let settings = around.settings;
         let rlocs = own_rlocs(settings, remote);
         if rlocs.is_empty() {
-            counters.bump(Counter::ProbeNoRloc);
+            counters.count(Counter::ProbeNoRloc);
             return now + settings.timers.probe;
         }
         if !self.bucket.take(now) {
-            counters.bump(Counter::ProbesDelayed);
+            counters.count(Counter::ProbesDelayed);
             return now + DELAY;
         }
         let Some(known) = self.remotes.get_mut(&remote) else { return now + settings.timers.probe };
@@ -286,7 +286,7 @@ impl Prober {
             Plan::Probe => now + DELAY,
         };
         self.by_nonce.insert(nonce, remote);
-        counters.bump(Counter::ProbesSent);
+        counters.count(Counter::ProbesSent);
         out.send(remote, request.emit());
         if seeks_witness {
             self.ask_siblings(remote, around, now);
@@ -306,7 +306,7 @@ impl Prober {
         let before = known.state;
         known.state = if known.is_cut_off(&around.settings.timers) { State::Down } else { State::Silent };
         if known.state == State::Silent && before != State::Silent {
-            counters.bump(Counter::AllLocatorsSilent);
+            counters.count(Counter::AllLocatorsSilent);
         }
         let change = change_of(remote, before, known.state);
         self.note(change, counters, out);
@@ -336,7 +336,7 @@ impl Prober {
 
     fn note(&mut self, change: Option<LocatorChange>, counters: &mut Counters, out: &mut Outbox) {
         if let Some(change) = change {
-            counters.bump(if change.up { Counter::LocatorsUp } else { Counter::LocatorsDown });
+            counters.count(if change.up { Counter::LocatorsUp } else { Counter::LocatorsDown });
             out.locators.push(change);
         }
     }

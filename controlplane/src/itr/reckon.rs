@@ -143,7 +143,7 @@ impl Itr {
     /// Ranks anew what uses paths that moved.
     pub(super) fn follow_paths(&mut self, now: Instant, out: &mut Outbox) {
         for remote in self.prober.take_moved() {
-            self.counters.bump(Counter::PathTermsMoved);
+            self.counters.count(Counter::PathTermsMoved);
             self.contexts.touch_remote(remote);
         }
         self.rank_due(now, out);

@@ -25,7 +25,7 @@ impl Itr {
         self.observe(now);
         if let Some(remote) = self.prober.of_nonce(reply.nonce) {
             if !reply.probe {
-                return self.counters.bump(Counter::ReplyWrongKind);
+                return self.counters.count(Counter::ReplyWrongKind);
             }
             let around = Surroundings { settings: &self.settings, sets: &self.sets, cache: &self.cache };
             self.prober.reply(remote, &reply, &around, &mut self.counters, now, out);
@@ -33,14 +33,14 @@ impl Itr {
         }
         let Some(asked) = self.pendings.of_nonce(reply.nonce) else {
             let known = self.pendings.was_answered(reply.nonce);
-            return self.counters.bump(if known {
+            return self.counters.count(if known {
                 Counter::ReplyDuplicate
             } else {
                 Counter::ReplyUnknownNonce
             });
         };
         if let Err(reason) = self.accept_reply(&reply, asked, from, now, out) {
-            self.counters.bump(reason);
+            self.counters.count(reason);
         }
         self.pump(now, out);
     }
@@ -74,7 +74,7 @@ impl Itr {
         }
         let subscribed = !self.subscriptions.about(asked.key).is_empty();
         self.accept(&answers, asked, Origin::default(), now, out)?;
-        self.counters.bump(Counter::RepliesAccepted);
+        self.counters.count(Counter::RepliesAccepted);
         if !subscribed {
             self.subscribe_later(asked.key, now);
         }
@@ -165,7 +165,7 @@ impl Itr {
     /// The mapping system said of a doubtful source what was known. Its packets may have overtaken the news, so they
     /// wait a little longer.
     fn look_again(&mut self, asked: Question, now: Instant) {
-        self.counters.bump(Counter::SourceCheckAgain);
+        self.counters.count(Counter::SourceCheckAgain);
         if let Some(State::Queued(ticket)) = self.pendings.get(asked).map(|pending| pending.state) {
             self.gate.leave(asked.iid(), ticket);
         }

@@ -59,19 +59,19 @@ impl Itr {
         out: &mut Outbox,
     ) {
         self.observe(now);
-        self.counters.bump(Counter::Misses);
+        self.counters.count(Counter::Misses);
         let Some(group) = self.settings.groups.get(&iid) else {
-            return self.counters.bump(Counter::MissUnknownGroup);
+            return self.counters.count(Counter::MissUnknownGroup);
         };
         if !is_unicast(eid) {
-            return self.counters.bump(Counter::MissBadEid);
+            return self.counters.count(Counter::MissBadEid);
         }
         if group.is_served(eid) {
-            return self.counters.bump(Counter::MissOwnEid);
+            return self.counters.count(Counter::MissOwnEid);
         }
         let class = if source_check { 0 } else { class };
         let Some(needs) = self.classes.get(class).map(|known| known.needs) else {
-            return self.counters.bump(Counter::MissUnknownClass);
+            return self.counters.count(Counter::MissUnknownClass);
         };
         let known = self.cache.covering(iid, eid).next();
         let key = (iid, Prefix::host(eid));
@@ -111,9 +111,9 @@ impl Itr {
             return;
         }
         if !self.check_paces.allow(asked.key, now) {
-            self.counters.bump(Counter::SourceCheckPaced);
+            self.counters.count(Counter::SourceCheckPaced);
         } else if !self.check_bucket.take(now) {
-            self.counters.bump(Counter::SourceCheckLimited);
+            self.counters.count(Counter::SourceCheckLimited);
         } else {
             self.ask(asked, Why::SOURCE, now);
         }
@@ -125,7 +125,7 @@ impl Itr {
             return;
         }
         if source_check && !self.check_bucket.take(now) {
-            return self.counters.bump(Counter::SourceCheckLimited);
+            return self.counters.count(Counter::SourceCheckLimited);
         }
         self.ask(asked, why, now);
     }
@@ -134,7 +134,7 @@ impl Itr {
     pub(super) fn join(&mut self, asked: Question, why: Why, now: Instant) -> bool {
         let state = self.pendings.demand(asked, why, now);
         if state == Some(State::Paused) {
-            self.counters.bump(Counter::MissPaused);
+            self.counters.count(Counter::MissPaused);
         }
         state.is_some()
     }
@@ -145,15 +145,15 @@ impl Itr {
             return true;
         }
         if self.settings.resolvers.is_empty() {
-            self.counters.bump(Counter::NoResolver);
+            self.counters.count(Counter::NoResolver);
             return false;
         }
         if self.settings.local_rlocs.is_empty() {
-            self.counters.bump(Counter::NoItrRloc);
+            self.counters.count(Counter::NoItrRloc);
             return false;
         }
         if self.pendings.len() >= self.settings.limits.pending && !self.make_room(asked.iid()) {
-            self.counters.bump(Counter::PendingFull);
+            self.counters.count(Counter::PendingFull);
             return false;
         }
         let ticket = self.gate.enter(asked);
@@ -171,7 +171,7 @@ impl Itr {
     /// Gives up a question of the group that has most, for one of a group that has fewer.
     fn make_room(&mut self, iid: Iid) -> bool {
         let Some(victim) = self.pendings.victim_for(iid) else { return false };
-        self.counters.bump(Counter::PendingEvicted);
+        self.counters.count(Counter::PendingEvicted);
         self.give_up(victim);
         true
     }
@@ -195,7 +195,7 @@ impl Itr {
                     self.send_request(asked, now, out);
                 }
                 Some(_) => {
-                    self.counters.bump(Counter::RequestsAbandoned);
+                    self.counters.count(Counter::RequestsAbandoned);
                     self.pendings.remove(asked);
                 }
                 None => {}
@@ -207,7 +207,7 @@ impl Itr {
         let Some(pending) = self.pendings.get(asked) else { return };
         let (tries, smr) = (pending.tries, pending.why.smr);
         if tries == 0 && pending.why.waits && !pending.looked && now > pending.since {
-            self.counters.bump(Counter::RequestsDelayed);
+            self.counters.count(Counter::RequestsDelayed);
         }
         let resolvers = &self.settings.resolvers;
         let index = (self.preferred + usize::from(tries)) % resolvers.len().max(1);
@@ -215,7 +215,7 @@ impl Itr {
         let series = self.series(asked);
         let subscribe = self.may_subscribe(series, tries);
         let Some(tail) = self.block(asked, subscribe) else {
-            self.counters.bump(Counter::ClassTooLong);
+            self.counters.count(Counter::ClassTooLong);
             return self.give_up(asked);
         };
         let nonce = match subscribe {
@@ -236,7 +236,7 @@ impl Itr {
         out.send(resolver, self.encapsulated(&request, asked.prefix().addr(), resolver));
         self.pendings.sent(asked, nonce, index, now);
         self.silence.asked(now);
-        self.counters.bump(Counter::RequestsSent);
+        self.counters.count(Counter::RequestsSent);
         self.counters.add(Counter::RequestsRetried, usize::from(tries > 0));
         self.await_answer(asked, now);
         if subscribe {
@@ -285,7 +285,7 @@ impl Itr {
         }
         let room = self.has_subscription_for(series);
         if !room {
-            self.counters.bump(Counter::SubscriptionsFull);
+            self.counters.count(Counter::SubscriptionsFull);
         }
         room
     }
@@ -324,12 +324,12 @@ impl Itr {
         match pending.state {
             State::Paused => self.give_up(asked),
             _ if exhausted => {
-                self.counters.bump(Counter::RequestsPaused);
+                self.counters.count(Counter::RequestsPaused);
                 let until = now + self.settings.timers.pause;
                 self.pendings.set_state(asked, State::Paused, Some(until));
             }
             _ if !pending.is_wanted_again() => {
-                self.counters.bump(Counter::RequestsAbandoned);
+                self.counters.count(Counter::RequestsAbandoned);
                 self.give_up(asked);
             }
             _ => {

@@ -45,7 +45,7 @@ pub fn block(tail: &[u8], counters: &mut Counters) -> Option<Acx> {
     match Acx::find(tail) {
         Ok(block) => block,
         Err(reason) => {
-            counters.bump(match reason {
+            counters.count(match reason {
                 AcxError::NotAcx => Counter::TailUnknown,
                 AcxError::TooLong | AcxError::Malformed(_) => Counter::ContextMalformed,
                 AcxError::UnknownCritical(_) => Counter::ContextCritical,

@@ -23,11 +23,11 @@ impl Itr {
         match self.solicited(request, now) {
             Ok(asked) => {
                 if self.solicit(asked, now) {
-                    self.counters.bump(Counter::SmrsAccepted);
+                    self.counters.count(Counter::SmrsAccepted);
                 }
                 self.pump(now, out);
             }
-            Err(reason) => self.counters.bump(reason),
+            Err(reason) => self.counters.count(reason),
         }
     }
 

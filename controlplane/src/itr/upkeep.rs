@@ -192,7 +192,7 @@ impl Itr {
         let (pause, end) = (timers.pause, entry.expires + timers.stale_max);
         if entry.stale {
             if now >= end {
-                self.counters.bump(Counter::StaleDropped);
+                self.counters.count(Counter::StaleDropped);
                 return self.forget(key, now, out);
             }
             if entry.adopted || entry.in_use(now) {
@@ -208,10 +208,10 @@ impl Itr {
         }
         let wanted = entry.in_use(now) || self.is_asking(key) || self.silence.holds(now);
         if !entry.is_positive() || !wanted {
-            self.counters.bump(Counter::EntriesExpired);
+            self.counters.count(Counter::EntriesExpired);
             return self.forget(key, now, out);
         }
-        self.counters.bump(Counter::EntriesStale);
+        self.counters.count(Counter::EntriesStale);
         self.cache.mark_stale(key);
         self.refresh(key, now);
         self.cache.set_due(key, end.min(now + pause));
@@ -237,7 +237,7 @@ impl Itr {
             return;
         }
         if self.farewells.waiting.len() >= MAX_FAREWELLS {
-            return self.counters.bump(Counter::FarewellsDropped);
+            return self.counters.count(Counter::FarewellsDropped);
         }
         self.farewells.waiting.push_back((asked.key, nonce, tail));
     }
@@ -260,7 +260,7 @@ impl Itr {
             };
             out.send(resolver, self.encapsulated(&request, key.1.addr(), resolver));
             self.pendings.spend(nonce);
-            self.counters.bump(Counter::UnsubscribesSent);
+            self.counters.count(Counter::UnsubscribesSent);
         }
     }
 

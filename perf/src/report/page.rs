@@ -172,11 +172,18 @@ fn measured(folder: &Folder, raw: &Raw) -> Result<String> {
         html.push_str(&figure.html()?);
     }
     let logs: Vec<String> = logs(raw).iter().map(|log| link(log)).collect();
-    let logs = if logs.is_empty() { String::new() } else { format!(" HDR logs: {}.", logs.join(", ")) };
+    // Folded: all parts measured in full are dozens.
+    let logs = match logs.len() {
+        0 => String::new(),
+        count => format!(
+            "<details class=\"about\"><summary>{count} HDR logs</summary><p>{}</p></details>",
+            logs.join(", ")
+        ),
+    };
     let _ = writeln!(
         html,
-        "<p class=\"about\">Level {}; took {:.0} s; {:.1} % of the processors' time was stolen. Raw: {}.{logs} Again:</p>\
-         <pre>{}</pre>",
+        "<p class=\"about\">Level {}; took {:.0} s; {:.1} % of the processors' time was stolen. Raw: {}. Again:</p>\
+         <pre>{}</pre>{logs}",
         raw.level.name(),
         raw.took_s,
         raw.steal * 100.0,

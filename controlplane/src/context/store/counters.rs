@@ -1,32 +1,7 @@
 //! What was reported, what was told, and why something was not.
 
-macro_rules! counters {
-    ($($variant:ident $name:literal $sentence:literal)*) => {
-        /// Something that happens to reports.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        #[repr(usize)]
-        pub enum Counter {
-            $(#[doc = $sentence] $variant,)*
-        }
-
-        impl Counter {
-            /// All of them.
-            pub const ALL: &[Counter] = &[$(Counter::$variant),*];
-
-            /// Its name, in lower case with underscores.
-            pub const fn name(self) -> &'static str {
-                match self { $(Counter::$variant => $name,)* }
-            }
-
-            /// What it counts, in one sentence.
-            pub const fn sentence(self) -> &'static str {
-                match self { $(Counter::$variant => $sentence,)* }
-            }
-        }
-    };
-}
-
-counters! {
+crate::counting::counters! {
+    /// Something that happens to reports.
     Reports "reports" "Reports that were looked at."
     ReportsRate "reports_rate" "Reports above report_rate, not looked at."
     ReportsFull "reports_full" "Reports of agents beyond max_agents."
@@ -43,30 +18,4 @@ counters! {
     SuppressedInterval "suppressed_interval" "Changes that had to wait because the EID was told a moment ago."
     Overtaken "overtaken" "Changes never told, because another came while they waited."
     SuppressedRate "suppressed_rate" "Changes that had to wait for register_rate."
-}
-
-/// The counters' values.
-#[derive(Clone, Debug)]
-pub struct Counters([u64; Counter::ALL.len()]);
-
-impl Default for Counters {
-    fn default() -> Self {
-        Self([0; Counter::ALL.len()])
-    }
-}
-
-impl Counters {
-    pub(crate) fn count(&mut self, counter: Counter) {
-        self.0[counter as usize] += 1;
-    }
-
-    /// One counter's value.
-    pub fn get(&self, counter: Counter) -> u64 {
-        self.0[counter as usize]
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
-        Counter::ALL.iter().map(|counter| (*counter, self.get(*counter)))
-    }
 }
