@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use sterna_xsk::{LiveControl, LiveFrames, LiveOptions};
@@ -108,7 +109,10 @@ fn prepare(live: LiveOptions, bulk: Bulk, namespace: Option<String>, core: Optio
         // Nobody listens only when the run is over already.
         let _ = ready.send(frames.control());
         match gone.recv() {
-            Ok(start_ns) => Ok(frames.run(start_ns)?),
+            Ok(start_ns) => {
+                wait_until(start_ns);
+                Ok(frames.run(start_ns)?)
+            }
             Err(_) => Ok(()),
         }
     })?;
@@ -116,6 +120,11 @@ fn prepare(live: LiveOptions, bulk: Bulk, namespace: Option<String>, core: Optio
         Ok(control) => Ok(Thread { handle: Some(handle), control, go }),
         Err(_) => Err(ended(handle).err().unwrap_or_else(|| anyhow!("no live frames"))),
     }
+}
+
+/// As many as go would go at once, before the moment from which rates are counted.
+fn wait_until(start_ns: u64) {
+    std::thread::sleep(Duration::from_nanos(start_ns.saturating_sub(Monotonic.now_ns())));
 }
 
 fn ended(thread: JoinHandle<Result<()>>) -> Result<()> {

@@ -116,8 +116,8 @@ impl LiveFrames {
         self.control.clone()
     }
 
-    /// Sends until stopped; the first frame is due at a moment of CLOCK_MONOTONIC, in nanoseconds. The calling
-    /// thread is in the kernel all that time, also while nothing is due; its CPU decides the tx queue of a veth.
+    /// Sends until stopped; with a rate, the first frame is due at a moment of CLOCK_MONOTONIC, in nanoseconds, and
+    /// without one at once. The calling thread is in the kernel all that time, also while nothing is due; its CPU decides the tx queue of a veth.
     ///
     /// Errors: the kernel refuses: no permission, a kernel before 5.18, or a frame too long for it.
     pub fn run(&mut self, start_ns: u64) -> Result<(), Error> {
